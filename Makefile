@@ -1,0 +1,66 @@
+# Everything runs in .venv/, made from pyproject.toml and constraints.txt, and made again only when
+# one of them changes. A fresh machine needs Python >= 3.11 and make, nothing else.
+
+# The first Python of 3.11 or newer; asked for only when the environment is made.
+PYTHON = $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+WORKERS ?= auto
+
+.PHONY: help run test check format soak bench clean
+
+help:
+	@echo "make run     serve, with the chat at the printed address"
+	@echo "make test    run every test that this machine can run"
+	@echo "make check   format, lint, types, layers, tests with coverage (what CI runs)"
+	@echo "make format  rewrite the sources in the house format"
+	@echo "make soak    the tests marked soak, with their full counts"
+	@echo "make bench   the benchmarks, printed as a table"
+	@echo "make clean   remove what these commands made, but never data/"
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=…)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+run: $(STAMP)
+	$(BIN)/tower serve
+
+test: $(STAMP) test-js
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak"
+
+.PHONY: test-js
+test-js:
+	@set -- $$(find tests/js -name '*.test.js' -o -name '*.test.mjs' 2>/dev/null); \
+	if [ $$# -eq 0 ]; then :; \
+	elif command -v node >/dev/null; then node --test "$$@"; \
+	elif [ -n "$$TOWER_REQUIRE_ALL" ]; then echo "node is missing, and TOWER_REQUIRE_ALL forbids skipping"; exit 1; \
+	else echo "node is missing: the tests of the pages' modules are skipped"; fi
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory test-js
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak" --cov --cov-report=term
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak --timeout 7200
+
+bench: $(STAMP)
+	@for file in tests/benchmarks/bench_*.py; do \
+		test -e $$file || continue; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage .coverage.* htmlcov *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
