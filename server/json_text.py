@@ -1,0 +1,60 @@
+"""JSON from outside, before it is decoded: what no decoder of ours refuses by itself.
+
+- A NUL in a text is refused: PostgreSQL can't store it.
+- A lone surrogate (half an emoji, as browsers send it) becomes U+FFFD: UTF-8 can't hold it, and
+  a decoder would refuse the whole message.
+- Free-form values are bounded in depth and in the size of their integers.
+"""
+
+import re
+
+from control_tower.errors import InvalidParams
+
+MAX_DEPTH = 64
+MAX_INT = 2**63 - 1
+
+_ESCAPES = re.compile(
+    rb"\\\\"  # an escaped backslash: what follows it is no escape
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"  # a lone surrogate
+    rb"|(\\u0000)"
+)
+
+
+def clean(raw: bytes) -> bytes:
+    """Return JSON text that can be stored once decoded. Malformed text passes as it is.
+
+    Raises:
+        InvalidParams: for a NUL.
+    """
+    if b"\\u" not in raw:
+        return raw
+    return _ESCAPES.sub(_replace, raw)
+
+
+def _replace(match: re.Match[bytes]) -> bytes:
+    if match[2]:
+        raise InvalidParams("A text may not contain NUL characters.")
+    return b"\\ufffd" if match[1] else match[0]
+
+
+def check_free(value: object, field: str) -> None:
+    """Check a free-form JSON value of a request.
+
+    Raises:
+        InvalidParams: if it is deeper than 64 levels or holds an integer beyond 64 bits.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        deeper: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                deeper += item.values()
+            elif isinstance(item, (list, tuple)):
+                deeper += item
+            elif isinstance(item, int) and not -MAX_INT <= item <= MAX_INT:
+                raise InvalidParams(f"{field}: integers have at most 64 bits.", field=field)
+        if not deeper:
+            return
+        level = deeper
+    raise InvalidParams(f"{field}: at most {MAX_DEPTH} levels deep.", field=field)
