@@ -80,7 +80,7 @@ class _Table(BaseModel):
 class ProfileTable(_Table):
     """``[profiles.NAME]``: a named preset of a request."""
 
-    agent: str
+    agent: str | None = None
     model: str | None = None
     system_prompt: str | None = None
     tools: tuple[str, ...] | None = None

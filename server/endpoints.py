@@ -1,0 +1,242 @@
+"""The declarative table of endpoints, and what every call of one goes through.
+
+An :class:`Endpoint` names its method, path, models and errors. Routing, validation and the
+OpenAPI document all come from it, so that none of them can say something the others don't.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from control_tower.commands import Caller
+from control_tower.errors import Forbidden, InvalidParams, NotFound
+from server.errors import InvalidRequest, MethodNotFound, ParseError, TooLarge, UnsupportedMediaType
+from server.json_text import clean
+from server.services import Services
+
+MAX_ID_LENGTH = 200
+BODY_TIMEOUT_S = 30.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Body(BaseModel):
+    """Base of request bodies: unknown fields are refused, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Query(BaseModel):
+    """Base of query strings: unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+B = TypeVar("B", bound=Body | None)
+Q = TypeVar("Q", bound=Query)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[B, Q]):
+    """One call of an endpoint, checked.
+
+    Attributes:
+        caller: who asks, from the credentials.
+        body: the request's body; None where the endpoint has none, or it is optional and absent.
+        path: the path's parameters.
+    """
+
+    request: Request
+    services: Services
+    caller: Caller
+    body: B
+    query: Q
+    path: Mapping[str, str]
+
+    def acting_as(self, user_id: str | None) -> Caller:
+        """Return who acts, when a body may name somebody else."""
+        return acting_as(self.caller, user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of the table.
+
+    Attributes:
+        call: does it; its docstring is the description.
+        reply: type of the answer's body, for the document; None when there is none.
+        status: of the usual answer. ``also`` lists further ones with their meaning.
+        errors: codes of refusals beyond those that any endpoint may give.
+        public: needs no credentials.
+        media: media type of the answer.
+    """
+
+    method: str
+    path: str
+    call: Callable[[Call[Any, Any]], Awaitable[Response]]
+    tag: str
+    reply: Any = None
+    status: int = 200
+    body: type[Body] | None = None
+    body_required: bool = True
+    query: type[Query] = Query
+    also: Mapping[int, str] = field(default_factory=dict)
+    errors: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    public: bool = False
+    media: str = "application/json"
+
+
+def json_reply(
+    content: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer with a JSON body."""
+    return Response(_encode(content), status, dict(headers or {}), "application/json")
+
+
+def acting_as(caller: Caller, user_id: str | None) -> Caller:
+    """Return who acts when a request names ``user_id``.
+
+    Raises:
+        Forbidden: unless it is the caller or the caller is an operator.
+    """
+    if user_id is None or user_id == caller.user_id:
+        return caller
+    if caller.role != "operator":
+        raise Forbidden("user_id is not yours.", field="user_id")
+    return Caller(user_id, "user")
+
+
+def routes(endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
+    """Return one route for each path, in the order of the table."""
+    by_path: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for endpoint in endpoints:
+        by_path[endpoint.path][endpoint.method] = endpoint
+    return [Route(path, _Path(methods)) for path, methods in by_path.items()]
+
+
+class _Path:
+    """The ASGI application of one path: picks the method, checks the call, answers."""
+
+    def __init__(self, methods: dict[str, Endpoint]) -> None:
+        self._methods = methods
+        if "GET" in methods:
+            methods.setdefault("HEAD", methods["GET"])
+        self._allow = sorted(methods)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._methods.get(scope["method"])
+        if endpoint is None:
+            raise MethodNotFound(f"{scope['method']} is not for this path.", allow=self._allow)
+        request = Request(scope, receive, send)
+        services: Services = request.app.state.services
+        call = Call(
+            request,
+            services,
+            await services.gate.caller(scope, public=endpoint.public),
+            await _body(request, endpoint, services.settings.max_body_bytes),
+            _query(request, endpoint.query),
+            _path_parameters(request),
+        )
+        response = await endpoint.call(call)
+        await response(scope, receive, send)
+
+
+def _path_parameters(request: Request) -> dict[str, str]:
+    values: dict[str, str] = request.path_params
+    if any(len(value) > MAX_ID_LENGTH or "\0" in value for value in values.values()):
+        raise NotFound("There is no such thing.")
+    return values
+
+
+def _query(request: Request, model: type[Query]) -> Query:
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise InvalidParams(f"{name} is given twice.", field=name)
+        if "\0" in value:
+            raise InvalidParams("A text may not contain NUL characters.", field=name)
+        given[name] = value
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+async def _body(request: Request, endpoint: Endpoint, limit: int) -> Body | None:
+    if endpoint.body is None:
+        return None
+    raw = await read_body(request, limit)
+    if not raw and not endpoint.body_required:
+        return None
+    require_json(request)
+    try:
+        return endpoint.body.model_validate_json(clean(raw))
+    except ValidationError as error:
+        if any(problem["type"] == "json_invalid" for problem in error.errors(include_url=False)):
+            raise ParseError("The body is not valid JSON.") from None
+        raise invalid_fields(error) from None
+
+
+def require_json(request: Request) -> None:
+    """Check that the body claims to be JSON.
+
+    Raises:
+        UnsupportedMediaType: if it does not.
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json" and not (
+        media.startswith("application/") and media.endswith("+json")
+    ):
+        raise UnsupportedMediaType("The body must be JSON: Content-Type: application/json.")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body.
+
+    Raises:
+        TooLarge: beyond ``limit`` bytes, told before reading where the length is announced.
+        InvalidRequest: if it did not arrive whole in time.
+    """
+    too_large = TooLarge(f"A body has at most {limit} bytes.", limit=limit)
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > limit:
+                    raise too_large
+    except (TimeoutError, ClientDisconnect):
+        raise InvalidRequest("The body did not arrive.") from None
+    return bytes(raw)
+
+
+def invalid_fields(error: ValidationError) -> InvalidParams:
+    """Return the refusal that names each field which does not fit."""
+    errors = [
+        {
+            "field": ".".join(str(part) for part in problem["loc"]) or "body",
+            "message": _sentence(problem["type"], problem["msg"]),
+        }
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    names = ", ".join(dict.fromkeys(str(each["field"]) for each in errors))
+    return InvalidParams(f"These fields do not fit: {names}.", errors=errors)
+
+
+def _sentence(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "There is no such field."
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,143 @@
+"""The web pages and their files, under a policy that lets nothing else in.
+
+A page's policy allows scripts and styles of this server only, and the one inline import map,
+by the hash of its text, which is computed from the file at start.
+"""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from server.endpoints import json_reply
+
+TRUSTED_TYPES = "trusted-types lit-html dompurify"
+
+_IMPORT_MAP = re.compile(rb'<script type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
+
+
+def static_dir() -> Path:
+    """Return where the pages are: at the top of a clone, or inside an installed package."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "static"
+    return packaged if packaged.is_dir() else here.parent / "static"
+
+
+def page_policy(html: bytes) -> str:
+    """Return the Content-Security-Policy of a page, with the hashes of its import maps."""
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'"
+        for text in _IMPORT_MAP.findall(html)
+    ]
+    return "; ".join(
+        (
+            "default-src 'none'",
+            " ".join(["script-src 'self'", *hashes]),
+            "style-src 'self'",
+            "connect-src 'self'",
+            "img-src 'self' data:",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            TRUSTED_TYPES,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An HTML page with its policy, read once."""
+
+    html: bytes
+    policy: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Page":
+        """Read a page from its file."""
+        html = path.read_bytes()
+        return cls(html, page_policy(html))
+
+    def response(self) -> Response:
+        """Return the page."""
+        return Response(
+            self.html,
+            media_type="text/html",
+            headers={
+                "Content-Security-Policy": self.policy,
+                "Cache-Control": "no-cache",
+                "Vary": "Accept",
+            },
+        )
+
+
+def wants_html(request: Request) -> bool:
+    """Return whether Accept names text/html; ``*/*`` does not."""
+    accept = request.headers.get("accept", "")
+    return any(part.partition(";")[0].strip().lower() == "text/html" for part in accept.split(","))
+
+
+class Front:
+    """``GET /``: the chat for browsers, the service's name and links for programs."""
+
+    def __init__(self, static: Path, version: str) -> None:
+        self._static = static
+        self._version = version
+        self._page: Page | None = None
+        self._read_at = 0.0
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer."""
+        page = self._chat() if wants_html(request) else None
+        return page.response() if page else json_reply(self._links(), headers={"Vary": "Accept"})
+
+    def _chat(self) -> Page | None:
+        """Return the page, read again when the file has changed."""
+        path = self._static / "index.html"
+        if not path.is_file():
+            return None
+        changed_at = path.stat().st_mtime
+        if self._page is None or changed_at != self._read_at:
+            self._page, self._read_at = Page.read(path), changed_at
+        return self._page
+
+    def _links(self) -> dict[str, object]:
+        return {
+            "service": "control-tower",
+            "version": self._version,
+            "links": {
+                "chat": "/",
+                "websocket": "/ws",
+                "requests": "/api/v1/requests",
+                "missions": "/api/v1/missions",
+                "health": "/health",
+                "ready": "/ready",
+                "openapi": "/openapi.json",
+            },
+        }
+
+
+class PageFiles(StaticFiles):
+    """``/static``: scripts and styles; a browser asks each time whether they changed."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """Return a file that is to be revalidated."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        if isinstance(response, FileResponse) and response.media_type == "text/html":
+            response.headers["Content-Security-Policy"] = page_policy(
+                Path(response.path).read_bytes()
+            )
+        return response
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file at ``path``; dotfiles are none of the pages' business."""
+        if any(part.startswith(".") and part != "." for part in path.split("/")):
+            path = "\0"
+        return await super().get_response(path, scope)

@@ -1,0 +1,84 @@
+"""Execute: run a mission to its end, or to its question, in one call."""
+
+from typing import Literal
+
+from pydantic import Field
+from starlette.responses import Response
+
+from server.endpoints import Call, Endpoint, Query, json_reply
+from server.rest.shapes import Id, Reply, SubmissionBody, Text, body_sha256
+from server.rest.standing import Standing, idempotency_key, standing
+
+STATUSES = {
+    "completed": "completed",
+    "failed": "failed",
+    "waiting": "paused",
+    "processing": "in_progress",
+}
+"""The words of this endpoint for the simple status of a mission."""
+
+
+class ExecuteBody(SubmissionBody):
+    """A mission to run."""
+
+    mission: Text
+    profile: Id | None = "dev"
+
+
+class ExecuteQuery(Query):
+    """How long to wait."""
+
+    wait_s: float = Field(60, ge=0, le=600, description="then answer in_progress")
+
+
+class ExecuteReply(Reply):
+    """How it ended; ``paused``: a person is asked, and ``message`` is the question."""
+
+    session_id: str
+    status: Literal["completed", "failed", "paused", "in_progress"]
+    message: str | None
+    pid: str
+
+
+def message_of(at: Standing) -> str | None:
+    """Return what there is to say: the result, the question, or the error."""
+    if at.questions:
+        question: str = at.questions[0]["message"]
+        return question
+    if at.mission["error"]:
+        error: str = at.mission["error"]["message"]
+        return error
+    return at.text if at.mission["status"] == "completed" else at.mission["state_reason"]
+
+
+async def execute(call: Call[ExecuteBody, ExecuteQuery]) -> Response:
+    """Run a mission to its end or to a question."""
+    caller = call.acting_as(call.body.user_id)
+    submission = call.body.submission(call.body.mission, idempotency_key(call))
+    ack = await call.services.tower.submit(
+        caller, submission, body_sha256=body_sha256("mission", submission)
+    )
+    at = await standing(call.services, caller, ack["mission_id"], call.query.wait_s)
+    body = {
+        "session_id": at.mission["session_id"],
+        "status": STATUSES[at.mission["status"]],
+        "message": message_of(at),
+        "pid": at.mission["pid"],
+    }
+    return json_reply(body, headers={"Location": f"/api/v1/missions/{at.mission['pid']}"})
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/v1/execute",
+        execute,
+        "Requests",
+        ExecuteReply,
+        200,
+        ExecuteBody,
+        query=ExecuteQuery,
+        errors=("not_found", "conflict", "quota_exceeded"),
+        headers={"Idempotency-Key": "The same key gives the same answer, and one mission."},
+    ),
+)

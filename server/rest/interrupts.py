@@ -1,0 +1,134 @@
+"""Interrupts: what waits on a person, what was decided, and the door for any answer."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from starlette.responses import Response
+
+from control_tower.commands import (
+    Answer,
+    ClarificationAnswer,
+    ConfirmationAnswer,
+    DecisionAnswer,
+)
+from control_tower.ports import InterruptQuery
+from server.endpoints import Body, Call, Endpoint, Query, json_reply
+from server.rest.shapes import FreeObject, Id, Increase, InterruptReply, Json, Reason, Text
+
+Kind = Literal["confirmation", "clarification", "resource_exhausted", "unknown_outcome"]
+
+
+class InterruptListQuery(Query):
+    """A filter, oldest first. ``cursor`` is the last interrupt_id of the page before."""
+
+    status: Literal["pending", "resolved", "expired", "cancelled", "any"] = "pending"
+    kind: Kind | None = None
+    session_id: Id | None = None
+    mission_id: Id | None = None
+    user_id: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Id | None = None
+
+
+class AnswerBody(Body):
+    """An answer: ``approved``, ``answer`` or ``decision``, as the kind asks for."""
+
+    approved: bool | None = None
+    message: Reason | None = None
+    arguments: FreeObject | None = None
+    answer: Text | None = None
+    decision: Literal["extend", "finish", "cancel", "it_happened", "retry", "fail"] | None = None
+    quota: Increase | None = None
+    result: Json = None
+    user_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _is_one_answer(self) -> "AnswerBody":
+        given = self.model_fields_set - {"user_id"}
+        fitting = (
+            {"approved", "message", "arguments"},
+            {"answer"},
+            {"decision", "quota", "result"},
+        )
+        forms = [self.approved is not None, self.answer is not None, self.decision is not None]
+        if sum(forms) != 1:
+            raise ValueError("give exactly one of approved, answer and decision")
+        if not given <= fitting[forms.index(True)]:
+            raise ValueError("these fields belong to different kinds of answers")
+        return self
+
+    def reply(self) -> Answer:
+        """Return what the kernel takes."""
+        if self.approved is not None:
+            return ConfirmationAnswer(
+                approved=self.approved, message=self.message, arguments=self.arguments
+            )
+        if self.answer is not None:
+            return ClarificationAnswer(answer=self.answer)
+        if self.decision is None:
+            raise AssertionError("checked by the validator")
+        return DecisionAnswer(
+            decision=self.decision,
+            quota=self.quota.increase() if self.quota else None,
+            result=self.result,
+        )
+
+
+async def list_interrupts(call: Call[None, InterruptListQuery]) -> Response:
+    """List interrupts: what is pending, or with ``status`` the history of decisions."""
+    query = call.query
+    found = await call.services.tower.interrupts(
+        call.caller,
+        InterruptQuery(
+            user_id=query.user_id,
+            session_id=query.session_id,
+            mission_id=query.mission_id,
+            kind=query.kind,
+            status=None if query.status == "any" else query.status,
+            limit=query.limit,
+            after=query.cursor,
+        ),
+    )
+    return json_reply(found)
+
+
+async def get(call: Call[None, Query]) -> Response:
+    """Return an interrupt."""
+    return json_reply(await call.services.tower.interrupt(call.caller, call.path["id"]))
+
+
+async def answer(call: Call[AnswerBody, Query]) -> Response:
+    """Answer an interrupt of any kind."""
+    caller = call.acting_as(call.body.user_id)
+    found = await call.services.tower.answer(caller, call.path["id"], call.body.reply())
+    return json_reply(found)
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v1/interrupts",
+        list_interrupts,
+        "Interrupts",
+        list[InterruptReply],
+        query=InterruptListQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/interrupts/{id}",
+        get,
+        "Interrupts",
+        InterruptReply,
+        errors=("not_found",),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/interrupts/{id}",
+        answer,
+        "Interrupts",
+        InterruptReply,
+        200,
+        AnswerBody,
+        errors=("not_found", "conflict", "expired"),
+    ),
+)

@@ -1,0 +1,158 @@
+"""Missions: the process table over HTTP."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from starlette.responses import Response
+
+from control_tower.ports import MissionQuery
+from control_tower.records import Priority
+from server.endpoints import Body, Call, Endpoint, Query, json_reply
+from server.rest.shapes import Id, Increase, MissionReply, Reason, Reply
+
+
+class MissionListQuery(Query):
+    """A filter over missions, newest first. ``cursor`` is the last mission_id before."""
+
+    session_id: Id | None = None
+    user_id: Id | None = None
+    state: (
+        Literal["new", "ready", "running", "waiting", "blocked", "paused", "terminated"] | None
+    ) = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Id | None = None
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    reason: Reason | None = None
+
+
+class ChangeBody(Body):
+    """What to change: the priority, or the quota by amounts to add."""
+
+    priority: Priority | None = None
+    quota: Increase | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "ChangeBody":
+        if self.priority is None and self.quota is None:
+            raise ValueError("give priority, quota, or both")
+        return self
+
+
+class ExplainReply(Reply):
+    """Why a mission is where it is."""
+
+    state: str
+    cause: str | None
+    position: int | None
+    waiting_for: object
+    eta_s: float | None = None
+
+
+async def list_missions(call: Call[None, MissionListQuery]) -> Response:
+    """List missions, newest first; the caller's own, for viewers and operators everybody's."""
+    query = call.query
+    found = await call.services.tower.missions(
+        call.caller,
+        MissionQuery(
+            user_id=query.user_id,
+            session_id=query.session_id,
+            state=query.state,
+            limit=query.limit,
+            after=query.cursor,
+        ),
+    )
+    return json_reply(found)
+
+
+async def get(call: Call[None, Query]) -> Response:
+    """Return a mission's process control block."""
+    return json_reply(await call.services.tower.mission(call.caller, call.path["pid"]))
+
+
+async def cancel(call: Call[ReasonBody | None, Query]) -> Response:
+    """Cancel a mission. An ended one is returned as it is."""
+    return await _told(call, "cancel")
+
+
+async def pause(call: Call[ReasonBody | None, Query]) -> Response:
+    """Pause a mission: it holds no slot until it is resumed."""
+    return await _told(call, "pause")
+
+
+async def resume(call: Call[ReasonBody | None, Query]) -> Response:
+    """Resume a paused mission."""
+    return await _told(call, "resume")
+
+
+async def _told(
+    call: Call[ReasonBody | None, Query], word: Literal["cancel", "pause", "resume"]
+) -> Response:
+    tower = call.services.tower
+    command = {"cancel": tower.cancel, "pause": tower.pause, "resume": tower.resume}[word]
+    reason = call.body.reason if call.body else None
+    return json_reply(await command(call.caller, call.path["pid"], reason), 202)
+
+
+async def change(call: Call[ChangeBody, Query]) -> Response:
+    """Change a mission's priority, or raise its quota."""
+    tower, pid = call.services.tower, call.path["pid"]
+    mission = await tower.mission(call.caller, pid)
+    if call.body.priority is not None:
+        mission = await tower.set_priority(call.caller, pid, call.body.priority)
+    if call.body.quota is not None:
+        mission = await tower.extend_quota(call.caller, pid, call.body.quota.increase())
+    return json_reply(mission)
+
+
+async def explain(call: Call[None, Query]) -> Response:
+    """Say why a mission is where it is: its cause, its place in the queue, what it waits for."""
+    return json_reply(await call.services.tower.explain(call.caller, call.path["pid"]))
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v1/missions",
+        list_missions,
+        "Missions",
+        list[MissionReply],
+        query=MissionListQuery,
+    ),
+    Endpoint("GET", "/api/v1/missions/{pid}", get, "Missions", MissionReply, errors=("not_found",)),
+    Endpoint(
+        "PATCH",
+        "/api/v1/missions/{pid}",
+        change,
+        "Missions",
+        MissionReply,
+        200,
+        ChangeBody,
+        errors=("not_found", "forbidden", "conflict"),
+    ),
+    *(
+        Endpoint(
+            "POST",
+            f"/api/v1/missions/{{pid}}/{word}",
+            command,
+            "Missions",
+            MissionReply,
+            202,
+            ReasonBody,
+            body_required=False,
+            errors=("not_found", "forbidden", "conflict"),
+        )
+        for word, command in (("cancel", cancel), ("pause", pause), ("resume", resume))
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/missions/{pid}/explain",
+        explain,
+        "Missions",
+        ExplainReply,
+        errors=("not_found",),
+    ),
+)

@@ -1,0 +1,35 @@
+"""The parts of a running server, as endpoints and methods reach them. ``app.py`` makes them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control_tower.ports import Clock, Store
+from server.health import Check
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from control_tower.tower import Tower
+
+    from server.auth import Gate
+
+
+@dataclass(slots=True)
+class Services:
+    """What an endpoint may use.
+
+    Attributes:
+        static_dir: where the pages are.
+        started_at: Unix seconds.
+        checks: what readiness asks, by the component's name.
+    """
+
+    settings: Settings
+    gate: "Gate"
+    tower: "Tower"
+    store: Store
+    clock: Clock
+    static_dir: Path
+    started_at: float
+    version: str
+    checks: dict[str, Check] = field(default_factory=dict)

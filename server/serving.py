@@ -1,0 +1,160 @@
+"""Running the application: sockets, signals, and a shutdown that keeps its promises.
+
+On SIGTERM or SIGINT the tower stops taking missions while HTTP still answers (readiness says 503),
+running missions reach their next call, connections are told and closed in turn, and the process
+exits 0. A second signal skips what is left of the waiting.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Protocol
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from server.hosts import base_url, ip_of
+from server.http_protocol import BoundedHttpProtocol
+from server.settings import Settings, SettingsError
+
+FATAL_EXIT_CODE = 74
+"""EX_IOERR: the store can't be trusted any more."""
+
+SEND_BUFFER_BYTES = 64 * 1024
+USER_TIMEOUT_MS = 10_000
+BACKLOG = 2048
+CLOSE_S = 2
+KEEP_ALIVE_S = 65
+"""Longer than the 60 s of the usual proxies, so that they close first."""
+
+log = structlog.get_logger(__name__)
+
+
+class Drainable(Protocol):
+    """What the server drains before it closes its sockets."""
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Leave everything in order; at once when ``hurry`` is set."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket whose connections can't hold unseen megabytes.
+
+    A client that never reads would else fill the kernel's buffer first; accepted sockets inherit
+    both options.
+
+    Raises:
+        SettingsError: if the address can't be had.
+    """
+    address = ip_of(host)
+    try:
+        family = (
+            socket.AF_INET6
+            if address is not None and address.version == 6
+            else socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        )
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"{host} is no address of this machine: {error.strerror}.") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    try:
+        listener.bind((host.strip("[]"), port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{host}:{port} can't be listened on: {error.strerror}. Is another server running "
+            "there? TOWER_PORT=0 takes a free port."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(settings: Settings, listener: socket.socket) -> str:
+    """Return where the server can be reached."""
+    return base_url(settings.host, listener.getsockname()[1])
+
+
+class TowerServer(uvicorn.Server):
+    """uvicorn's server with a drain before its shutdown and an exit code of 0 after it."""
+
+    def __init__(
+        self, config: uvicorn.Config, drainable: Drainable, started: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._drainable = drainable
+        self._on_started = started
+        self._hurry = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets=sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain with the listeners still open, then close everything."""
+        log.info("server.draining")
+        await self._drainable.drain(self._hurry)
+        await super().shutdown(sockets=sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle the signals without raising them again: after a drain the exit code is 0."""
+        originals = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in originals.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """First signal: drain. Second: hurry."""
+        if not self.should_exit:
+            self.should_exit = True
+            return
+        self.force_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hurry.set)
+
+
+def make_config(
+    app: ASGIApp, settings: Settings, ws: str | type[asyncio.Protocol]
+) -> uvicorn.Config:
+    """Return uvicorn's configuration for the application."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=BoundedHttpProtocol,
+        ws=ws,
+        ws_max_size=settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=CLOSE_S,
+    )
+
+
+def end_for_good(reason: str) -> None:
+    """End the process at once: the store failed, and nothing it says can be promised any more."""
+    log.critical("store.failed", reason=reason)
+    sys.stderr.flush()
+    os._exit(FATAL_EXIT_CODE)
