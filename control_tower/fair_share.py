@@ -1,0 +1,398 @@
+"""Fair shares of one effective priority across its users, by start tags.
+
+Each priority is a :class:`Level`, and each user in it has a :class:`Seat`. A seat's *tag* is the
+service that its user has had at this level, in seconds over the user's weight; the seat with the
+least tag is served next. A grant costs ``START_CHARGE_S`` at once, so that many grants in one
+instant go round the users, and a mission's running time as it runs, settled when it gives its
+slot back. So a tag never falls while its user competes, and a heap whose entries are brought up
+to date only when they come to the top is exact.
+
+A user who comes, or comes back, starts at max(own tag, least of the active): neither a credit for
+having been away nor a debt to those who came while it had the level to itself. When a level falls
+idle its tags are forgotten.
+
+A seat has two lines. In ``line`` stand the missions of this priority, first in, first out. In
+``carried`` stand those that came with an effective priority that is not their own: lifted by age,
+or preempted. The line that has gone unserved longer goes first.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from heapq import heapify, heappop, heappush, heapreplace
+from math import ceil
+
+import msgspec
+
+from control_tower.records import Priority
+
+START_CHARGE_S = 0.0625
+"""What a start costs beside the time it runs; a power of two, so that equal users tie exactly."""
+
+AGEING_STEP_S = 30.0
+"""How long a line goes unserved before its first mission rises one level."""
+
+
+SAME_TURN = 1e-3
+"""The part of a start charge within which two turns of an estimated order are taken for equal."""
+
+
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """A mission in the queue or in a slot.
+
+    A Struct without garbage collection, because there may be a million: it refers to nothing that
+    could refer back. ``since`` is when it joined its line, or last started.
+    """
+
+    pid: str
+    user_id: str
+    priority: Priority
+    level: int
+    since: float
+    queued: bool = True
+
+
+class Seat:
+    """One user at one level.
+
+    ``ticket`` is the number of its valid entry in the level's heap, 0 when it is not listed.
+    ``clock`` is when ``line`` was last served or began, ``turn`` when the seat was.
+    """
+
+    __slots__ = (
+        "at",
+        "busy",
+        "carried",
+        "clock",
+        "epoch",
+        "inverse_weight",
+        "level",
+        "line",
+        "running",
+        "size",
+        "start_charge",
+        "tag",
+        "ticket",
+        "timed",
+        "turn",
+        "user_id",
+    )
+
+    def __init__(self, user_id: str, weight: float, level: "Level", now: float) -> None:
+        self.user_id = user_id
+        self.level = level
+        self.inverse_weight = 1.0 / weight
+        self.start_charge = START_CHARGE_S / weight
+        self.tag = 0.0
+        self.epoch = level.epoch
+        self.running = 0
+        self.at = now
+        self.line: deque[Entry] = deque()
+        self.carried: deque[Entry] = deque()
+        self.size = 0
+        self.clock = now
+        self.turn = now
+        self.ticket = 0
+        self.busy = False
+        self.timed = False
+
+    def live(self, now: float) -> float:
+        """Return the tag with the time that running missions have had so far."""
+        if self.running and now > self.at:
+            return self.tag + self.running * (now - self.at) * self.inverse_weight
+        return self.tag
+
+    def settle(self, now: float) -> None:
+        """Write the time had so far into the tag."""
+        self.tag = self.live(now)
+        self.at = now
+
+    def drop_gone(self) -> None:
+        """Let the first of each line be one that is still queued."""
+        line, carried = self.line, self.carried
+        while line and not line[0].queued:
+            line.popleft()
+        while carried and not carried[0].queued:
+            carried.popleft()
+
+    def take_next(self, now: float) -> Entry:
+        """Take the mission whose turn it is out of its line. The seat must not be empty."""
+        self.drop_gone()
+        carried = self.carried
+        if carried and (not self.line or carried[0].since <= self.clock):
+            return carried.popleft()
+        self.clock = now
+        return self.line.popleft()
+
+    def next_due(self) -> float | None:
+        """Return when age next lifts a mission of this seat, None for an empty one."""
+        self.drop_gone()
+        if self.level.index == 0:
+            return self.turn + AGEING_STEP_S if self.size else None
+        due = self.clock + AGEING_STEP_S if self.line else None
+        if self.carried and (due is None or self.carried[0].since + AGEING_STEP_S < due):
+            due = self.carried[0].since + AGEING_STEP_S
+        return due
+
+    def ahead_of(self, entry: Entry) -> int:
+        """Return how many missions of this seat go before a queued one of it."""
+        self.drop_gone()
+        line = [other for other in self.line if other.queued]
+        carried = [other for other in self.carried if other.queued]
+        older = sum(other.since <= self.clock for other in carried)
+        order = [*carried[:older], *line[:1], *carried[older:], *line[1:]]
+        return next(place for place, other in enumerate(order) if other is entry)
+
+
+class Level:
+    """The users who compete at one effective priority; index 0 is the most urgent.
+
+    ``full`` is shared by all levels: the users who have all the slots that one may have. Their
+    seats are not listed.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_sweep_at",
+        "_tickets",
+        "_weights",
+        "epoch",
+        "full",
+        "heap",
+        "index",
+        "listed",
+        "queued",
+        "running",
+        "seats",
+    )
+
+    def __init__(self, index: int, weights: Mapping[str, float], full: set[str]) -> None:
+        self.index = index
+        self.full = full
+        self.seats: dict[str, Seat] = {}
+        self.heap: list[tuple[float, int, Seat]] = []
+        self.running: dict[str, Entry] = {}
+        self.queued = 0
+        self.listed = 0
+        self.epoch = 0
+        self._busy: list[tuple[float, int, Seat]] = []
+        self._tickets = 0
+        self._weights = weights
+        self._sweep_at = 1024
+
+    def seat(self, user_id: str, now: float) -> Seat:
+        """Return a user's seat, made when there is none."""
+        seat = self.seats.get(user_id)
+        if seat is None:
+            if len(self.seats) >= self._sweep_at:
+                self._sweep(now)
+            seat = self.seats[user_id] = Seat(user_id, self._weights.get(user_id, 1.0), self, now)
+        return seat
+
+    def enlist(self, seat: Seat, now: float) -> None:
+        """Let a seat that has just got its first mission, or a slot again, compete."""
+        if seat.user_id in self.full:
+            return
+        self.activate(seat, now)
+        self._list(seat)
+
+    def activate(self, seat: Seat, now: float) -> None:
+        """Bring a seat that comes, or comes back, up to the least of the active."""
+        if seat.epoch != self.epoch:
+            seat.epoch = self.epoch
+            seat.tag = 0.0
+        lag = self.least(now) - seat.live(now)
+        if lag > 0:
+            seat.tag += lag
+
+    def best(self, now: float) -> Seat | None:
+        """Return the seat to be served next; it is then at the top of the heap."""
+        heap = self.heap
+        while heap:
+            tag, ticket, seat = heap[0]
+            if seat.ticket != ticket:
+                heappop(heap)
+            elif seat.user_id in self.full:
+                heappop(heap)
+                self._unlist(seat)
+            else:
+                live = seat.live(now)
+                if live <= tag:
+                    return seat
+                heapreplace(heap, (live, ticket, seat))
+        return None
+
+    def least(self, now: float) -> float:
+        """Return the least tag of those who wait, or else of those who only run; else 0."""
+        if self.best(now) is not None:
+            return self.heap[0][0]
+        busy = self._busy
+        while busy:
+            tag, ticket, seat = busy[0]
+            if not seat.running:
+                heappop(busy)
+                seat.busy = False
+                continue
+            live = seat.live(now)
+            if live <= tag:
+                return live
+            heapreplace(busy, (live, ticket, seat))
+        return 0.0
+
+    def serve(self, seat: Seat, now: float) -> Entry:
+        """Take the next mission of the best seat, which :meth:`best` has just returned."""
+        entry = seat.take_next(now)
+        seat.turn = now
+        seat.size -= 1
+        self.queued -= 1
+        self.charge(seat, entry, now)
+        if seat.size:
+            heapreplace(self.heap, (seat.tag, seat.ticket, seat))
+        else:
+            heappop(self.heap)
+            self._unlist(seat)
+        return entry
+
+    def charge(self, seat: Seat, entry: Entry, now: float) -> None:
+        """Note that a mission starts."""
+        if seat.running:
+            seat.settle(now)
+        seat.at = now
+        seat.tag += seat.start_charge
+        seat.running += 1
+        if not seat.busy:
+            seat.busy = True
+            self._tickets += 1
+            heappush(self._busy, (seat.tag, self._tickets, seat))
+        entry.queued = False
+        entry.since = now
+        self.running[entry.pid] = entry
+
+    def settle(self, entry: Entry, now: float) -> None:
+        """Note that a running mission gives its slot back."""
+        del self.running[entry.pid]
+        seat = self.seats[entry.user_id]
+        seat.settle(now)
+        seat.running -= 1
+        self.rest()
+
+    def rest(self) -> None:
+        """Forget the tags when nobody waits or runs here any more."""
+        if not self.queued and not self.running:
+            self.epoch += 1
+            for _, _, seat in self._busy:
+                seat.busy = False
+            self._busy.clear()
+
+    def join(self, seat: Seat, entry: Entry, *, carried: bool, now: float) -> None:
+        """Queue a mission, last of its line."""
+        entry.level = self.index
+        line = seat.line
+        if not seat.size:
+            line.clear()
+            seat.carried.clear()
+            seat.clock = seat.turn = entry.since
+        elif not carried and not (line and line[0].queued):
+            seat.drop_gone()
+            if not line:
+                seat.clock = entry.since
+        (seat.carried if carried else line).append(entry)
+        seat.size += 1
+        self.queued += 1
+        if seat.size == 1:
+            self.enlist(seat, now)
+
+    def lift_out(self, seat: Seat, due: float) -> Entry:
+        """Take out the mission that age lifts at ``due``, as :meth:`Seat.next_due` said."""
+        if seat.carried and seat.carried[0].since + AGEING_STEP_S == due:
+            entry = seat.carried.popleft()
+        else:
+            seat.clock = due
+            entry = seat.line.popleft()
+        entry.since = due
+        self.shrink(seat)
+        return entry
+
+    def shrink(self, seat: Seat) -> None:
+        """Note that a queued mission of a seat is gone."""
+        seat.size -= 1
+        self.queued -= 1
+        if not seat.size:
+            if seat.ticket:
+                self._unlist(seat)
+            seat.line.clear()
+            seat.carried.clear()
+            self.rest()
+        elif len(seat.line) + len(seat.carried) > 32 + 2 * seat.size:
+            seat.line = deque(entry for entry in seat.line if entry.queued)
+            seat.carried = deque(entry for entry in seat.carried if entry.queued)
+
+    def forgive(self, seat: Seat, now: float) -> None:
+        """Bring a listed seat that went unserved too long down to the least of the active.
+
+        Those who come later stand behind it, so that only the seats now listed can go before it.
+        """
+        if not seat.ticket:
+            return
+        debt = seat.live(now) - self.least(now)
+        if debt > 0 and seat.ticket:
+            seat.tag -= debt
+            self._unlist(seat)
+            self._list(seat)
+
+    def started_at(self, entry: Entry, started: float) -> None:
+        """Put a running mission that came from another level where its start says."""
+        entry.since = started
+        order = sorted(self.running.values(), key=lambda other: other.since)
+        self.running = {other.pid: other for other in order}
+
+    def ahead_of(self, entry: Entry, now: float) -> int:
+        """Return how many eligible missions of this level go before a queued one of it.
+
+        What :meth:`best` and :meth:`serve` would do, in closed form: the j-th next mission of a
+        seat is served at the seat's tag plus j start charges.
+        """
+        seat = self.seats[entry.user_id]
+        ahead = seat.ahead_of(entry)
+        tag = max(seat.live(now), 0.0 if seat.ticket else self.least(now))
+        turn = tag + ahead * seat.start_charge
+        ticket = seat.ticket or self._tickets + 1
+        for _, other_ticket, other in self.rivals():
+            if other is seat:
+                continue
+            turns = (turn - other.live(now)) / other.start_charge
+            whole = round(turns)
+            if abs(turns - whole) < SAME_TURN:
+                before = whole + (other_ticket < ticket)
+            else:
+                before = ceil(turns)
+            ahead += min(max(before, 0), other.size)
+        return ahead
+
+    def rivals(self) -> Iterator[tuple[float, int, Seat]]:
+        """Yield the valid entries of those who compete, in no order, their tags not up to date."""
+        for entry in self.heap:
+            if entry[2].ticket == entry[1] and entry[2].user_id not in self.full:
+                yield entry
+
+    def _list(self, seat: Seat) -> None:
+        if len(self.heap) > 64 + 2 * self.listed:
+            self.heap = [entry for entry in self.heap if entry[2].ticket == entry[1]]
+            heapify(self.heap)
+        self._tickets += 1
+        self.listed += 1
+        seat.ticket = self._tickets
+        heappush(self.heap, (seat.tag, seat.ticket, seat))
+
+    def _unlist(self, seat: Seat) -> None:
+        seat.ticket = 0
+        self.listed -= 1
+
+    def _sweep(self, now: float) -> None:
+        """Forget the seats that hold nothing a new one would not."""
+        least = self.least(now)
+        self.seats = {
+            user_id: seat
+            for user_id, seat in self.seats.items()
+            if seat.size or seat.running or (seat.epoch == self.epoch and seat.tag > least)
+        }
+        self._sweep_at = max(1024, 2 * len(self.seats))
