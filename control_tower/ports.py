@@ -106,6 +106,9 @@ class Store(Protocol):
     async def sessions(self, query: SessionQuery) -> list[SessionRecord]:
         """Return a page of sessions."""
 
+    async def message(self, message_id: str) -> MessageRecord | None:
+        """Return a message, deleted ones too."""
+
     async def messages(self, session_id: str, limit: int, offset: int) -> list[MessageRecord]:
         """Return a page of a session's messages, oldest first; deleted ones are left out."""
 

@@ -1,0 +1,173 @@
+"""The writer's synchronous core: units in, their commits or refusals out, one transaction.
+
+The common case is cheap: every unit's conditions are checked against the ledger, rows are
+gathered and each table is written once. Only when a row turns out not to fit (a constraint, a
+value that the engine does not take) is the transaction rolled back and done again with one
+savepoint a unit, so that the unfit unit falls alone. Offsets are given in memory and stored with
+the rows, so a rollback leaves no hole.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import select
+
+from control_tower.store.batch import Batch, Unfit
+from control_tower.store.ledger import Ledger
+from control_tower.store.scopes import Scopes
+from control_tower.store.statements import Query
+from control_tower.store.tables import meta
+from control_tower.unit import Commit, Guard, GuardFailed, StoreFailed, Unit, UnitRefused
+
+Outcome = Commit | UnitRefused
+"""What became of a unit."""
+
+UNFIT = (
+    Unfit,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    msgspec.MsgspecError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a unit's own rows can raise: a constraint, or a value that has no place in the database."""
+
+_META = Query(select(meta.c.epoch, meta.c.head))
+
+
+class DiskFull(Exception):
+    """The transaction did not fit on the disk; nothing of it is committed."""
+
+
+class DatabaseBusy(Exception):
+    """Another process holds the database's lock; nothing was committed."""
+
+
+class DatabaseBroken(Exception):
+    """The disk or the file failed: what became of the transaction is unknown. Stop writing."""
+
+
+def _environment_error(error: sqlite3.Error) -> Exception:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(str(error))
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return DatabaseBusy(str(error))
+    return DatabaseBroken(str(error))
+
+
+class Core:
+    """Applies units over the one writing connection.
+
+    Attributes:
+        epoch: of the database.
+        head: the last offset committed.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, scopes: Scopes) -> None:
+        self.connection = connection
+        self._scopes = scopes
+        self._ledger = Ledger(connection)
+        self._stopped: dict[Guard, None] = {}
+        row = _META.one(connection)
+        if row is None:
+            raise DatabaseBroken("the database has no meta row")
+        self.epoch: str = row[0]
+        self.head: int = row[1]
+
+    def apply(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Commit the units in one transaction, those refused excepted.
+
+        Raises:
+            DiskFull: nothing was committed; try again later.
+            DatabaseBusy: nothing was committed.
+            DatabaseBroken: unknown what was committed; the core must not be used again.
+        """
+        try:
+            try:
+                return self._together(units)
+            except UNFIT:
+                self._roll_back()
+                return self._one_by_one(units)
+        except sqlite3.Error as error:
+            self._roll_back()
+            self._ledger.clear()
+            raise _environment_error(error) from error
+
+    def forgive(self, guard: Guard) -> None:
+        """Take units under this guard again: the refusal of an earlier one has been heard."""
+        self._stopped.pop(guard, None)
+
+    def _together(self, units: Sequence[Unit]) -> list[Outcome]:
+        batch = Batch(self._ledger, self.head)
+        self.connection.execute("BEGIN IMMEDIATE")
+        outcomes: list[Outcome] = []
+        for unit in units:
+            try:
+                self._check_stopped(unit)
+                outcomes.append(batch.add(unit))
+            except UnitRefused as refusal:
+                outcomes.append(self._refused(unit, refusal))
+        batch.write(self.connection)
+        self.connection.execute("COMMIT")
+        self._keep(batch)
+        return outcomes
+
+    def _one_by_one(self, units: Sequence[Unit]) -> list[Outcome]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        outcomes: list[Outcome] = []
+        batches: list[Batch] = []
+        head = self.head
+        for unit in units:
+            batch = Batch(self._ledger, head)
+            self.connection.execute("SAVEPOINT unit")
+            try:
+                self._check_stopped(unit)
+                commit = batch.add(unit)
+                batch.write(self.connection)
+            except UnitRefused as refusal:
+                outcomes.append(self._dropped(unit, refusal))
+            except UNFIT as error:
+                refusal = StoreFailed(f"unfit unit: {error}", outcome="rejected")
+                refusal.__cause__ = error
+                outcomes.append(self._dropped(unit, refusal))
+            else:
+                self.connection.execute("RELEASE unit")
+                self._ledger.keep()
+                head = batch.head
+                outcomes.append(commit)
+                batches.append(batch)
+        self.connection.execute("COMMIT")
+        for batch in batches:
+            self._keep(batch)
+        return outcomes
+
+    def _dropped(self, unit: Unit, refusal: UnitRefused) -> UnitRefused:
+        self.connection.execute("ROLLBACK TO unit")
+        self.connection.execute("RELEASE unit")
+        self._ledger.forget()
+        return self._refused(unit, refusal)
+
+    def _check_stopped(self, unit: Unit) -> None:
+        if self._stopped and unit.guard in self._stopped:
+            raise GuardFailed("an earlier unit of this mission was refused")
+
+    def _refused(self, unit: Unit, refusal: UnitRefused) -> UnitRefused:
+        if unit.guard is not None:
+            self._stopped[unit.guard] = None
+        return refusal
+
+    def _keep(self, batch: Batch) -> None:
+        self.head = batch.head
+        self._ledger.keep()
+        self._scopes.remember(batch.scopes)
+
+    def _roll_back(self) -> None:
+        self._ledger.forget()
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
