@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control_tower.ports import Clock, Store
+from events.payloads import JsonObject
 from server.health import Check
 from server.settings import Settings
 
@@ -22,6 +23,7 @@ class Services:
         static_dir: where the pages are.
         started_at: Unix seconds.
         checks: what readiness asks, by the component's name.
+        documents: what describes the server to programs, by name.
     """
 
     settings: Settings
@@ -33,3 +35,4 @@ class Services:
     started_at: float
     version: str
     checks: dict[str, Check] = field(default_factory=dict)
+    documents: dict[str, JsonObject] = field(default_factory=dict)

@@ -1,0 +1,32 @@
+"""What every test lives under.
+
+With ``TOWER_REQUIRE_ALL`` set (in CI) nothing may be skipped: a skipped test fails.
+"""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+REQUIRE_ALL = "TOWER_REQUIRE_ALL"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where the full set is asked for."""
+    report = yield
+    if report.skipped and os.environ.get(REQUIRE_ALL) and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_ALL} is set, and this was skipped: {reason}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own environment out of the tests."""
+    for name in os.environ:
+        if name.startswith("TOWER_") and not name.startswith(("TOWER_TEST_", REQUIRE_ALL)):
+            monkeypatch.delenv(name)
