@@ -9,11 +9,13 @@ has a deadline of its own.
 
 A child with a quota gets an account carved out of its parent's: the parent holds the child's
 share as a reservation until :meth:`Account.give_back` turns what was used into use and frees the
-rest.
+rest. What a person adds to the child's limits is added to its parent's too, so that the whole
+subtree stays within the limits of its root.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeAlias
 
 import msgspec
@@ -39,6 +41,9 @@ SPENDABLE = tuple(resource for resource in LIMITS if resource != "elapsed_second
 
 WARN_AT = 0.8
 """The part of a limit whose passing is worth a warning (tower.md)."""
+
+MEASURED = frozenset({"input_tokens", "output_tokens", "cost_usd"})
+"""What is reserved by estimate and only known after the call."""
 
 COST_SLACK = 1e-9
 """Dollars by which a sum of floats may miss a limit that it meets exactly in decimals."""
@@ -78,14 +83,24 @@ ADMITTED = Admitted()
 MUST_WAIT = MustWait()
 NOTHING = ResourceUsage()
 
+_amounts = attrgetter(*SPENDABLE)
+_limits = attrgetter(*(LIMITS[resource] for resource in SPENDABLE))
+_DEFAULTS = _limits(ResourceQuota())
+
 
 class Account:
     """One mission's limits, what it has used, and what its calls in flight hold.
 
-    ``warned`` are the resources whose warning has been given, in this life or an earlier one.
+    Attributes:
+        quota: the limits as they stand, extensions included.
+        used: what settled calls and ended children used.
+        reserved: what calls in flight and live children hold.
+        warned: the resources of which a warning was given, in this life or an earlier one.
+        parent: the account that this one was carved out of, until it is given back.
+        share: what the parent holds for it.
     """
 
-    __slots__ = ("_carved", "_parent", "quota", "reserved", "used", "warned")
+    __slots__ = ("parent", "quota", "reserved", "share", "used", "warned")
 
     def __init__(
         self,
@@ -98,37 +113,43 @@ class Account:
         self.used = used
         self.reserved = NOTHING
         self.warned: tuple[str, ...] = tuple(warned)
-        self._parent: Account | None = None
-        self._carved = NOTHING
-
-    def limit(self, resource: str) -> float | None:
-        """Return the limit of a resource, None for no limit."""
-        limit: float | None = getattr(self.quota, LIMITS[resource])
-        return limit
+        self.parent: Account | None = None
+        self.share = NOTHING
 
     def reserve(self, amount: ResourceUsage) -> Verdict:
-        """Hold ``amount`` for a call that is about to be made, all of it or nothing."""
+        """Hold ``amount`` for a call that is about to be made, all of it or nothing.
+
+        Time in ``amount`` is ignored. A call of a model is refused, whatever its estimate, while
+        a measured resource stands above its limit.
+        """
         verdict: Verdict = ADMITTED
-        for resource in SPENDABLE:
-            wanted = getattr(amount, resource)
-            limit = self.limit(resource)
-            if not wanted or limit is None:
+        for resource, wanted, limit, used, held in zip(
+            SPENDABLE,
+            _amounts(amount),
+            _limits(self.quota),
+            _amounts(self.used),
+            _amounts(self.reserved),
+            strict=True,
+        ):
+            if limit is None or not (wanted or (amount.llm_calls and resource in MEASURED)):
                 continue
-            used = getattr(self.used, resource)
-            slack = COST_SLACK if resource == "cost_usd" else 0
-            if used + wanted > limit + slack:
+            room = limit - used + (COST_SLACK if resource == "cost_usd" else 0)
+            if wanted > room:
                 return OverLimit(resource, used, limit)
-            if used + getattr(self.reserved, resource) + wanted > limit + slack:
+            if wanted and held + wanted > room:
                 verdict = MUST_WAIT
         if verdict is ADMITTED:
-            self.reserved = self.reserved.plus(amount)
+            self.reserved = self.reserved.plus(_timeless(amount))
         return verdict
 
     def settle(self, reserved: ResourceUsage, actual: ResourceUsage) -> tuple[QuotaWarning, ...]:
         """Replace a reservation by what the call used.
 
         Returns:
-            The resources that have now passed 80 % of their limit for the first time.
+            The resources that have now reached 80 % of their limit for the first time.
+
+        Raises:
+            KernelBug: if so much is not reserved.
         """
         self.release(reserved)
         self.used = self.used.plus(actual)
@@ -143,84 +164,100 @@ class Account:
         self.reserved = _minus(self.reserved, reserved)
 
     def extend(self, increase: QuotaIncrease) -> None:
-        """Raise the limits; what has no limit keeps none. A parent's limits rise alike."""
+        """Raise the limits; what has no limit keeps none. The parents' limits rise alike."""
         raised = {
             name: limit + getattr(increase, name)
             for name in LIMITS.values()
             if (limit := getattr(self.quota, name)) is not None
         }
         self.quota = msgspec.structs.replace(self.quota, **raised)
-        if self._parent is not None:
-            self._parent.extend(msgspec.structs.replace(increase, timeout_seconds=0))
-            share = {
-                resource: getattr(increase, LIMITS[resource])
-                for resource in SPENDABLE
-                if self.limit(resource) is not None
-            }
-            self._carved = self._carved.plus(ResourceUsage(**share))
-            self._parent.reserved = self._parent.reserved.plus(ResourceUsage(**share))
+        if self.parent is not None:
+            self.parent.extend(msgspec.structs.replace(increase, timeout_seconds=0))
+            self._widen_share()
 
     def carve(self, quota: ResourceQuota) -> "Account | OverLimit":
-        """Cut a child's account out of this one, as much of ``quota`` as there is left.
+        """Cut a child's account out of this one.
 
-        The child's own quota says what it got: a limit that this account cannot cover is cut to
-        what it can, and where the child asked for no limit it gets all that is left. Time is the
-        child's own.
+        The child's own quota says what it got, and is the one to be stored. A limit that this
+        account cannot cover is cut to what is left. A limit that ``quota`` leaves at its default,
+        or at none, is no claim to everything: it gets half of what is left at most, so that the
+        parent and further children can go on. Time is the child's own.
 
         Returns:
-            OverLimit when nothing is left of a resource of which the child would have some.
+            OverLimit when nothing is left of a resource which ``quota`` claims.
         """
-        granted: dict[str, float | None] = {}
-        for resource in SPENDABLE:
-            asked: float | None = getattr(quota, LIMITS[resource])
-            granted[LIMITS[resource]] = asked
-            limit = self.limit(resource)
-            if limit is None or asked == 0:
+        got: dict[str, float | None] = {}
+        for resource, asked, default, limit, used, held in zip(
+            SPENDABLE,
+            _limits(quota),
+            _DEFAULTS,
+            _limits(self.quota),
+            _amounts(self.used),
+            _amounts(self.reserved),
+            strict=True,
+        ):
+            if limit is None:
                 continue
-            used = getattr(self.used, resource) + getattr(self.reserved, resource)
-            if used >= limit:
-                return OverLimit(resource, used, limit)
-            granted[LIMITS[resource]] = limit - used if asked is None else min(asked, limit - used)
-        return self.adopt(msgspec.structs.replace(quota, **granted))
+            left = max(limit - used - held, 0)
+            if asked is None or asked == default:
+                half = left / 2 if resource == "cost_usd" else (left + 1) // 2
+                got[LIMITS[resource]] = half if asked is None else min(asked, half)
+            elif asked and not left:
+                return OverLimit(resource, used + held, limit)
+            else:
+                got[LIMITS[resource]] = min(asked, left)
+        return self.adopt(msgspec.structs.replace(quota, **got))
 
     def adopt(
         self, quota: ResourceQuota, used: ResourceUsage = NOTHING, *, warned: Iterable[str] = ()
     ) -> "Account":
-        """Make again, after a restart, the account of a live child that had been carved.
+        """Open, after a restart, the account of a live child that had been carved out of this.
 
-        ``quota`` is the child's own as :meth:`carve` had cut it and extensions raised it.
+        ``quota`` is the child's own, as :meth:`carve` cut it and extensions raised it.
         """
         child = Account(quota, used, warned=warned)
-        share = {
-            resource: limit
-            for resource in SPENDABLE
-            if (limit := child.limit(resource)) is not None and self.limit(resource) is not None
-        }
-        child._parent = self
-        child._carved = ResourceUsage(**share)  # type: ignore[arg-type]
-        self.reserved = self.reserved.plus(child._carved)
+        child.parent = self
+        child._widen_share()
         return child
 
     def give_back(self, child: "Account") -> tuple[QuotaWarning, ...]:
         """Count what an ended child used as used, and take back the rest of its share.
 
+        What it had in flight, of which nobody will learn the outcome, is charged in full.
+
         Returns:
             As :meth:`settle`.
 
         Raises:
-            KernelBug: if it is not a child of this account, or gave back before.
+            KernelBug: if it was not carved out of this account, or was given back before.
         """
-        if child._parent is not self:
-            raise KernelBug("an account gives back to the one it was carved out of, once")
-        child._parent = None
-        return self.settle(child._carved, msgspec.structs.replace(child.used, elapsed_seconds=0.0))
+        if child.parent is not self:
+            raise KernelBug("an account is given back once, to the one it was carved out of")
+        child.parent = None
+        return self.settle(child.share, _timeless(child.used.plus(child.reserved)))
+
+    def _widen_share(self) -> None:
+        """Let the parent hold as much as this account's limits say."""
+        if self.parent is None:
+            return
+        share = ResourceUsage(
+            **{
+                resource: limit
+                for resource, limit, above in zip(
+                    SPENDABLE, _limits(self.quota), _limits(self.parent.quota), strict=True
+                )
+                if limit is not None and above is not None
+            }
+        )
+        self.parent.reserved = _minus(self.parent.reserved, self.share).plus(share)
+        self.share = share
 
     def _warn(self) -> tuple[QuotaWarning, ...]:
         fresh = tuple(
             QuotaWarning(resource, used, limit)
             for resource in LIMITS
             if resource not in self.warned
-            and (limit := self.limit(resource)) is not None
+            and (limit := getattr(self.quota, LIMITS[resource])) is not None
             and (used := getattr(self.used, resource)) > 0
             and used >= WARN_AT * limit
         )
@@ -228,9 +265,15 @@ class Account:
         return fresh
 
 
+def _timeless(usage: ResourceUsage) -> ResourceUsage:
+    """Return the usage without its time, which no account lends or holds."""
+    return msgspec.structs.replace(usage, elapsed_seconds=0.0)
+
+
 def _minus(whole: ResourceUsage, part: ResourceUsage) -> ResourceUsage:
+    """Return what is left, with the dust of float arithmetic swept away."""
     left = {}
-    for resource in LIMITS:
+    for resource in SPENDABLE:
         rest = getattr(whole, resource) - getattr(part, resource)
         if rest < -COST_SLACK:
             raise KernelBug(f"more {resource} released than were reserved")

@@ -33,9 +33,7 @@ class Refusal(Exception):
 
     code: ClassVar[str] = "invalid_request"
 
-    def __init__(
-        self, message: str, *, retry_after_s: float | None = None, **details: Any
-    ) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details

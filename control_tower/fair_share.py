@@ -32,6 +32,11 @@ AGEING_STEP_S = 30.0
 """How long a line goes unserved before its first mission rises one level."""
 
 
+SLACK_S = START_CHARGE_S / 2
+"""How far a heap's tag may lag behind before it is brought up to date.
+
+Without it the seats that tie, which is most of them, are all brought up to date at every grant."""
+
 SAME_TURN = 1e-3
 """The part of a start charge within which two turns of an estimated order are taken for equal."""
 
@@ -101,11 +106,6 @@ class Seat:
             return self.tag + self.running * (now - self.at) * self.inverse_weight
         return self.tag
 
-    def settle(self, now: float) -> None:
-        """Write the time had so far into the tag."""
-        self.tag = self.live(now)
-        self.at = now
-
     def drop_gone(self) -> None:
         """Let the first of each line be one that is still queued."""
         line, carried = self.line, self.carried
@@ -116,12 +116,16 @@ class Seat:
 
     def take_next(self, now: float) -> Entry:
         """Take the mission whose turn it is out of its line. The seat must not be empty."""
+        line = self.line
+        if not self.carried and line[0].queued:
+            self.clock = now
+            return line.popleft()
         self.drop_gone()
         carried = self.carried
-        if carried and (not self.line or carried[0].since <= self.clock):
+        if carried and (not line or carried[0].since <= self.clock):
             return carried.popleft()
         self.clock = now
-        return self.line.popleft()
+        return line.popleft()
 
     def next_due(self) -> float | None:
         """Return when age next lifts a mission of this seat, None for an empty one."""
@@ -215,8 +219,10 @@ class Level:
                 heappop(heap)
                 self._unlist(seat)
             else:
-                live = seat.live(now)
-                if live <= tag:
+                live = seat.tag
+                if seat.running:
+                    live += seat.running * (now - seat.at) * seat.inverse_weight
+                if live - tag <= SLACK_S:
                     return seat
                 heapreplace(heap, (live, ticket, seat))
         return None
@@ -233,7 +239,7 @@ class Level:
                 seat.busy = False
                 continue
             live = seat.live(now)
-            if live <= tag:
+            if live - tag <= SLACK_S:
                 return live
             heapreplace(busy, (live, ticket, seat))
         return 0.0
@@ -254,8 +260,8 @@ class Level:
 
     def charge(self, seat: Seat, entry: Entry, now: float) -> None:
         """Note that a mission starts."""
-        if seat.running:
-            seat.settle(now)
+        if seat.running and now > seat.at:
+            seat.tag += seat.running * (now - seat.at) * seat.inverse_weight
         seat.at = now
         seat.tag += seat.start_charge
         seat.running += 1
@@ -271,13 +277,16 @@ class Level:
         """Note that a running mission gives its slot back."""
         del self.running[entry.pid]
         seat = self.seats[entry.user_id]
-        seat.settle(now)
+        if now > seat.at:
+            seat.tag += seat.running * (now - seat.at) * seat.inverse_weight
+        seat.at = now
         seat.running -= 1
-        self.rest()
+        if not self.running:
+            self.rest()
 
     def rest(self) -> None:
         """Forget the tags when nobody waits or runs here any more."""
-        if not self.queued and not self.running:
+        if not (self.queued or self.running):
             self.epoch += 1
             for _, _, seat in self._busy:
                 seat.busy = False
@@ -353,20 +362,19 @@ class Level:
         """
         seat = self.seats[entry.user_id]
         ahead = seat.ahead_of(entry)
-        tag = max(seat.live(now), 0.0 if seat.ticket else self.least(now))
-        turn = tag + ahead * seat.start_charge
+        rivals = {ticket: (tag, other) for tag, ticket, other in self.rivals()}
+        live = seat.live(now)
+        if seat.ticket in rivals:
+            own, _ = rivals.pop(seat.ticket)
+        else:
+            own = live = max(live, self.least(now))
+        if ahead or live - own > SLACK_S:
+            own = live + ahead * seat.start_charge
         ticket = seat.ticket or self._tickets + 1
-        for _, other_ticket, other in self.rivals():
-            if other is seat:
-                continue
-            turns = (turn - other.live(now)) / other.start_charge
-            whole = round(turns)
-            if abs(turns - whole) < SAME_TURN:
-                before = whole + (other_ticket < ticket)
-            else:
-                before = ceil(turns)
-            ahead += min(max(before, 0), other.size)
-        return ahead
+        return ahead + sum(
+            _turns_before(own, tag, other, now, ties=other_ticket < ticket)
+            for other_ticket, (tag, other) in rivals.items()
+        )
 
     def rivals(self) -> Iterator[tuple[float, int, Seat]]:
         """Yield the valid entries of those who compete, in no order, their tags not up to date."""
@@ -396,3 +404,17 @@ class Level:
             if seat.size or seat.running or (seat.epoch == self.epoch and seat.tag > least)
         }
         self._sweep_at = max(1024, 2 * len(self.seats))
+
+
+def _turns_before(turn: float, tag: float, seat: Seat, now: float, *, ties: bool) -> int:
+    """Return how often ``seat``, listed with ``tag``, is served before another's ``turn``.
+
+    ``ties`` says whether it goes first at an equal tag.
+    """
+    live = seat.live(now)
+    first = tag if live - tag <= SLACK_S else live
+    early = SAME_TURN * START_CHARGE_S * (1 if ties else -1)
+    if first >= turn + early:
+        return 0
+    again = ceil((turn + early - live) / seat.start_charge)
+    return min(max(again, 1), seat.size)

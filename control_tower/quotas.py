@@ -37,8 +37,5 @@ class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True):
     def plus(self, other: "ResourceUsage") -> "ResourceUsage":
         """Return the sum."""
         return ResourceUsage(
-            **{
-                name: getattr(self, name) + getattr(other, name)
-                for name in self.__struct_fields__
-            }
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__}
         )

@@ -37,6 +37,12 @@ PRIORITIES = tuple(Priority)
 
 LEVELS: Mapping[Priority, int] = {priority: level for level, priority in enumerate(PRIORITIES)}
 
+AGEING_BATCH = 256
+"""How many lines one call lets age at most: about a millisecond.
+
+Ten thousand users whose missions came in one instant age in one instant; the rest of them is left
+to the next calls."""
+
 MIN_RUN_S = 1.0
 """How long a mission runs at least before it may be preempted (again)."""
 
@@ -56,6 +62,8 @@ class ReadyQueue:
     Attributes:
         slots: how many missions may run at once.
         slots_per_user: how many of one user's, None for all of them.
+
+    ``weights`` are the shares of the users who have another than 1.
     """
 
     def __init__(
@@ -67,6 +75,8 @@ class ReadyQueue:
     ) -> None:
         self.slots = slots
         self.slots_per_user = slots_per_user
+        if any(weight <= 0 for weight in weights.values()):
+            raise ValueError("a user's weight is above 0")
         self._full: set[str] = set()
         self._levels = tuple(Level(index, weights, self._full) for index in range(len(PRIORITIES)))
         self._entries: dict[str, Entry] = {}
@@ -123,7 +133,9 @@ class ReadyQueue:
         if pid in self._entries:
             raise KernelBug(f"{pid} is queued or running already")
         self._age(now)
-        index = LEVELS[priority if effective is None else effective]
+        index = LEVELS[priority]
+        if effective is not None:
+            index = min(index, LEVELS[effective])
         entry = self._entries[pid] = Entry(pid, user_id, priority, index, now)
         level = self._levels[index]
         seat = level.seat(user_id, now)
@@ -282,7 +294,7 @@ class ReadyQueue:
     def next_ageing(self, now: float) -> float | None:
         """Return when age next changes what goes first, None while nobody waits.
 
-        To be asked for the shell's timer after each change; the time may have come already.
+        For the shell's timer. The time may have come already: then ask again soon.
         """
         self._age(now)
         timers = self._timers
@@ -346,9 +358,11 @@ class ReadyQueue:
         return level.queued - sum(seat.size for seat in seats if seat is not None)
 
     def _age(self, now: float) -> None:
-        """Let all ageing that was due by ``now`` have happened, in the order of its times."""
+        """Let the ageing that was due by ``now`` happen, in the order of its times."""
         timers = self._timers
-        while timers and timers[0][0] <= now:
+        batch = AGEING_BATCH
+        while batch and timers and timers[0][0] <= now:
+            batch -= 1
             fired, _, seat = heappop(timers)
             seat.timed = False
             due = seat.next_due()

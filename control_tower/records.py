@@ -27,7 +27,9 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     """A mission as it stands; replaced whole at each committed change.
 
     ``lineage`` is the ancestry, root first, itself last. ``token`` fences the node that runs it.
-    ``model, system_prompt, tools`` are what the profile gave it.
+    ``account_pid`` owns the quota that it draws on. ``alarm_at`` is the next time at which it
+    needs looking at while it waits (a sleep's end, a question's expiry, its delayed start).
+    ``usage`` is its own and that of its children that ended.
     """
 
     pid: str
@@ -61,12 +63,19 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     result: Json = None
     error: JsonObject | None = None
     warned: tuple[str, ...] = ()
+    account_pid: str | None = None
+    alarm_at: float | None = None
 
 
 class StepStatus(StrEnum):
-    """Where a system call stands in the journal."""
+    """Where a system call stands in the journal.
+
+    ``asked``: not begun, or in doubt; a person is asked (``interrupt_id``). ``approved``: a
+    person allowed its next attempt, which has not begun. ``started``: the intent is committed.
+    """
 
     ASKED = "asked"
+    APPROVED = "approved"
     STARTED = "started"
     COMPLETED = "completed"
     FAILED = "failed"

@@ -1,0 +1,106 @@
+"""The kernel's parts put together; the one place in this package that wires."""
+
+from dataclasses import dataclass
+
+from control_tower.admission import Admission
+from control_tower.budget import Budget
+from control_tower.children import Family
+from control_tower.context import Services
+from control_tower.effects import Attempts
+from control_tower.kernel import Kernel
+from control_tower.lifecycle import Lifecycle
+from control_tower.limits import TowerLimits
+from control_tower.ports import Catalog, Clock, Ids, Models, Publisher, Store, Tools
+from control_tower.questions import Questions
+from control_tower.ready_queue import ReadyQueue
+from control_tower.residence import Residence
+from control_tower.session_gate import SessionGate
+from control_tower.submission import Submissions
+from control_tower.syscalls import Syscalls
+from control_tower.timers import Alarm, Timers
+
+
+@dataclass(slots=True, frozen=True)
+class Assembly:
+    """What the facade uses."""
+
+    store: Store
+    timers: Timers
+    admission: Admission
+    lifecycle: Lifecycle
+    questions: Questions
+    budget: Budget
+    submissions: Submissions
+    kernel: Kernel
+    residence: Residence
+
+
+def assemble(
+    *,
+    store: Store,
+    catalog: Catalog,
+    tools: Tools,
+    models: Models,
+    publisher: Publisher,
+    clock: Clock,
+    ids: Ids,
+    node: str,
+    limits: TowerLimits,
+) -> Assembly:
+    """Wire the kernel. Parts that know each other meet through late-bound callables."""
+
+    def ring(alarm: Alarm) -> None:
+        residence.ring(alarm)
+
+    timers = Timers(clock, ring)
+    queue = ReadyQueue(slots=limits.max_running, slots_per_user=limits.max_running_per_user)
+    admission = Admission(SessionGate(), queue)
+    questions = Questions(ids, limits, timers, tools)
+    lifecycle = Lifecycle(ids, node, timers, admission)
+    budget = Budget(
+        models, questions, lifecycle, lambda process, call: kernel.draw_again(process, call)
+    )
+    submissions = Submissions(catalog, clock, ids, admission, lifecycle)
+    kernel = Kernel(
+        store=store,
+        catalog=catalog,
+        services=Services(tools, models, clock),
+        publisher=publisher,
+        clock=clock,
+        node=node,
+        admission=admission,
+        runner=Attempts(tools, models, store),
+        park_after_s=limits.park_after_s,
+        timers=timers,
+        lifecycle=lifecycle,
+        budget=budget,
+        rested=lambda process: residence.rested(process),
+        buried=lambda process: residence.buried(process),
+    )
+    syscalls = Syscalls(tools, questions, timers, kernel)
+    family = Family(catalog, store, budget, lifecycle, submissions, timers, kernel)
+    kernel.syscalls = syscalls
+    kernel.children = family
+    residence = Residence(
+        store=store,
+        catalog=catalog,
+        clock=clock,
+        timers=timers,
+        kernel=kernel,
+        lifecycle=lifecycle,
+        questions=questions,
+        syscalls=syscalls,
+        family=family,
+        budget=budget,
+    )
+    return Assembly(
+        store=store,
+        timers=timers,
+        admission=admission,
+        lifecycle=lifecycle,
+        questions=questions,
+        budget=budget,
+        submissions=submissions,
+        kernel=kernel,
+        residence=residence,
+    )

@@ -1,0 +1,154 @@
+"""Budgets: the accounts of missions in memory, and what a call does to them.
+
+An account belongs to a mission with a quota; children without one draw on their parent's. The
+rules of an account are :mod:`control_tower.accounts`'; this room knows whose account it is, asks
+a person at a limit, and lets calls wait that fit but for others in flight.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from control_tower import errors
+from control_tower.accounts import NOTHING, Account, MustWait, OverLimit, QuotaWarning
+from control_tower.calls import Call, Kind
+from control_tower.commands import QuotaIncrease
+from control_tower.lifecycle import Lifecycle
+from control_tower.ports import ModelRequest, Models
+from control_tower.process import Process, Proposal
+from control_tower.questions import Questions
+from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.records import ProcessControlBlock
+from control_tower.states import Outcome
+from control_tower.unit import Commit
+from events.payloads import QuotaExceeded, QuotaExtended, QuotaWarned
+
+STEP_EVENTS = 2
+"""Events that a call makes at least: its intent and its result."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """Accounts by the mission that owns them."""
+
+    models: Models
+    questions: Questions
+    lifecycle: Lifecycle
+    retry: Callable[[Process, Call], None]
+    accounts: dict[str, Account] = field(default_factory=dict)
+    waiting: dict[str, list[tuple[Process, Call]]] = field(default_factory=dict)
+
+    def open(self, pcb: ProcessControlBlock, live: ResourceUsage = NOTHING) -> Account:
+        """Return the account that a mission draws on, opening it if it is not in memory.
+
+        ``live`` is what its live descendants have used; they are not in ``pcb.usage`` yet.
+        """
+        owner = pcb.account_pid or pcb.pid
+        account = self.accounts.get(owner)
+        if account is None:
+            account = Account(pcb.quota, pcb.usage.plus(live), warned=pcb.warned)
+            self.accounts[owner] = account
+        return account
+
+    def carve(self, parent: ProcessControlBlock, pid: str, quota: ResourceQuota) -> ResourceQuota:
+        """Open a child's own account out of its parent's; return what it got.
+
+        Raises:
+            QuotaExceeded: if the parent has nothing left of it.
+        """
+        carved = self.open(parent).carve(quota)
+        if isinstance(carved, OverLimit):
+            raise errors.QuotaExceeded(f"Nothing is left of the parent's {carved.resource}.")
+        self.accounts[pid] = carved
+        return carved.quota
+
+    def close(self, pcb: ProcessControlBlock) -> None:
+        """Forget a root mission's account; a child's is given back to its parent's."""
+        self.waiting.pop(pcb.pid, None)
+        if pcb.parent_pid is None:
+            self.accounts.pop(pcb.pid, None)
+
+    def child_ended(self, p: Proposal, child: ProcessControlBlock) -> None:
+        """Count what an ended child used as its parent's use."""
+        used = msgspec.structs.replace(child.usage, elapsed_seconds=0.0)
+        p.edit(usage=p.pcb.usage.plus(used))
+        if (child.account_pid or child.pid) == child.pid:
+            account = self.accounts.pop(child.pid, None)
+            if account is not None:
+                self.warn(p, self.open(p.pcb).give_back(account))
+
+    def draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
+        """Reserve what a call will use; None when it must wait or a person is asked."""
+        wanted = self.price(call)
+        owner = p.pcb.account_pid or p.pcb.pid
+        account = self.open(p.pcb)
+        verdict = account.reserve(wanted)
+        if isinstance(verdict, OverLimit):
+            self._at_limit(p, call, verdict)
+            return None
+        if isinstance(verdict, MustWait):
+            self.waiting.setdefault(owner, []).append((p.process, call))
+            return None
+        p.otherwise.append(lambda _: account.release(wanted))
+        return wanted
+
+    def price(self, call: Call) -> ResourceUsage:
+        """Return what a call reserves."""
+        match call.kind:
+            case Kind.TOOL:
+                return ResourceUsage(tool_calls=1, events=STEP_EVENTS)
+            case Kind.LLM:
+                assert isinstance(call.request, ModelRequest)
+                estimate = self.models.estimate(call.request)
+                return msgspec.structs.replace(estimate, llm_calls=1, events=STEP_EVENTS)
+            case Kind.SPAWN:
+                return ResourceUsage(children=1, events=STEP_EVENTS)
+            case _:
+                return ResourceUsage(events=STEP_EVENTS)
+
+    def _at_limit(self, p: Proposal, call: Call, over: OverLimit) -> None:
+        p.event(QuotaExceeded(resource=over.resource, used=over.used, limit=over.limit))
+        if p.pcb.quota.on_limit == "fail":
+            message = f"The quota of {over.limit:g} {over.resource} is used up."
+            error = {"code": "quota_exceeded", "message": message}
+            self.lifecycle.finish(p, Outcome.QUOTA_EXCEEDED, error=error)
+        else:
+            self.questions.exhausted(p, call, over.resource, over.used, over.limit)
+
+    def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
+        """Charge what was used, free what was reserved, and let waiting calls try again."""
+        account = self.open(p.pcb)
+        p.edit(usage=p.pcb.usage.plus(used))
+        self.warn(p, account.settle(reserved, used))
+        waiting = self.waiting.pop(p.pcb.account_pid or p.pcb.pid, [])
+        if waiting:
+            p.then.append(partial(self._try_again, waiting))
+
+    def _try_again(self, waiting: list[tuple[Process, Call]], _: Commit) -> None:
+        for process, call in waiting:
+            self.retry(process, call)
+
+    @staticmethod
+    def warn(p: Proposal, warnings: tuple[QuotaWarning, ...]) -> None:
+        """Say which limits are 80 % used, once each."""
+        for warning in warnings:
+            p.event(QuotaWarned(resource=warning.resource, used=warning.used, limit=warning.limit))
+        if warnings:
+            told = p.pcb.warned + tuple(warning.resource for warning in warnings)
+            p.edit(warned=told)
+
+    def extend(self, p: Proposal, increase: QuotaIncrease) -> None:
+        """Raise limits, and say so."""
+        account = self.open(p.pcb)
+        before = account.quota
+        account.extend(increase)
+        if (p.pcb.account_pid or p.pcb.pid) == p.pcb.pid:
+            p.edit(quota=account.quota)
+        for name in before.__struct_fields__:
+            old, new = getattr(before, name), getattr(account.quota, name)
+            if old != new:
+                resource = "elapsed_seconds" if name == "timeout_seconds" else name[4:]
+                used = getattr(account.used, resource)
+                p.event(QuotaExtended(resource=resource, used=used, limit=new))

@@ -1,0 +1,127 @@
+"""Effects: the one place where a call touches the world, one attempt at a time.
+
+An attempt never raises: whatever happens becomes an :class:`~control_tower.syscalls.EffectEnd`.
+Only cancellation passes through, when the mission has ended.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from control_tower.calls import Call, FunctionCall, History, Kind
+from control_tower.canonical import sha256_hex
+from control_tower.errors import AgentError, KernelBug, ToolTimeout
+from control_tower.outcomes import agent_error_of, as_json
+from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
+from control_tower.quotas import ResourceUsage
+from control_tower.records import ProcessControlBlock, StepRecord
+from control_tower.syscalls import EffectEnd
+from events.times import rfc3339
+from events.types import Json
+
+TOOL_CALL = ResourceUsage(tool_calls=1)
+
+
+@dataclass(slots=True, frozen=True)
+class Attempts:
+    """Makes attempts of tools, model turns, steps and history reads."""
+
+    tools: Tools
+    models: Models
+    store: Store
+
+    async def make(
+        self,
+        pcb: ProcessControlBlock,
+        call: Call,
+        record: StepRecord,
+        delta: Callable[[str], None],
+    ) -> EffectEnd:
+        """Make one attempt and return how it ended. Raises only CancelledError."""
+        effect = EffectContext(
+            pid=pcb.pid,
+            session_id=pcb.session_id,
+            user_id=pcb.user_id,
+            step=call.step,
+            attempt=record.attempt,
+            effect_key=sha256_hex(pcb.pid, call.step, call.sha256)[:32],
+            delta=delta,
+        )
+        began = time.perf_counter()
+        charge = TOOL_CALL if call.kind is Kind.TOOL else ResourceUsage()
+        try:
+            end = await self._make(pcb, call, record, effect)
+        except TimeoutError:
+            message = f"{call.name} did not answer in time."
+            end = EffectEnd(error=ToolTimeout(message), unknown=True, usage=charge)
+        except AgentError as error:
+            end = EffectEnd(error=error, usage=charge)
+        except Exception as raised:
+            # User land may raise anything; it becomes the call's outcome.
+            end = EffectEnd(error=agent_error_of(raised, call.kind), usage=charge)
+        latency_ms = round((time.perf_counter() - began) * 1000, 3)
+        writes = tuple(effect.writes) if end.error is None else ()
+        return replace(end, latency_ms=latency_ms, writes=writes)
+
+    async def _make(
+        self, pcb: ProcessControlBlock, call: Call, record: StepRecord, effect: EffectContext
+    ) -> EffectEnd:
+        match call.request:
+            case ToolPlan() as plan:
+                if record.arguments != plan.arguments:
+                    plan = self.tools.plan(plan.name, _edited(record))
+                async with _Deadline(plan.timeout_s):
+                    output = as_json(await self.tools.run(plan, effect))
+                return EffectEnd(output=output, usage=TOOL_CALL)
+            case ModelRequest() as request:
+                turn = await self.models.run(request, effect)
+                return EffectEnd(output=turn.output, usage=turn.usage)
+            case FunctionCall() as request:
+                return EffectEnd(output=as_json(await _call_function(request)))
+            case History(limit=limit):
+                return EffectEnd(output=await self._history(pcb.session_id, limit))
+            case other:
+                raise KernelBug(f"{type(other).__name__} has no effect")
+
+    async def _history(self, session_id: str, limit: int) -> Json:
+        return [
+            {
+                "role": message.role,
+                "content": message.content,
+                "created_at": rfc3339(message.created_at),
+            }
+            for message in await self.store.recent_messages(session_id, limit)
+        ]
+
+
+class _Deadline:
+    """``asyncio.timeout`` whose expiry is told from a TimeoutError that the tool raised."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout = asyncio.timeout(timeout_s)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        if isinstance(raised, TimeoutError):
+            await self._timeout.__aexit__(None, None, None)
+            raise agent_error_of(raised, Kind.TOOL) from raised
+        kind_ = None if raised is None else type(raised)
+        await self._timeout.__aexit__(kind_, raised, None)
+
+
+async def _call_function(request: FunctionCall) -> object:
+    if inspect.iscoroutinefunction(request.function):
+        awaited: Awaitable[object] = request.function(*request.args)
+        return await awaited
+    result: object = await asyncio.to_thread(request.function, *request.args)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _edited(record: StepRecord) -> dict[str, object]:
+    if not isinstance(record.arguments, dict):
+        raise KernelBug("a tool's arguments are an object")
+    return record.arguments

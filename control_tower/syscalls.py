@@ -1,0 +1,258 @@
+"""What the tower does for each kind of call: the table of system calls.
+
+A call goes through here twice at most: when the program makes it (:meth:`Syscalls.made`) and
+when its effect ends (:meth:`Syscalls.effect_ended`). All of it edits a proposal; effects
+themselves are started by the kernel once their intent is committed.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+import msgspec
+
+from control_tower.calls import (
+    Artifact,
+    Call,
+    Clarify,
+    Confirm,
+    Emit,
+    FunctionCall,
+    History,
+    Join,
+    Kind,
+    Rejected,
+    Sleep,
+    Spawn,
+)
+from control_tower.errors import AgentError, ToolTimeout, agent_error
+from control_tower.journal import FINAL
+from control_tower.outcomes import complete, fail, new_record, say_retry, say_started
+from control_tower.ports import ModelRequest, ToolPlan, Tools
+from control_tower.process import Process, Proposal
+from control_tower.quotas import ResourceUsage
+from control_tower.questions import Questions
+from control_tower.records import FileRecord, StepRecord, StepStatus
+from control_tower.timers import Alarm, Timers
+from control_tower.unit import InsertToolCall, SaveArtifact, Write
+from events.payloads import ArtifactCreated
+from events.types import Json, draft_fields
+
+WAKE = "wake"
+"""The alarm of a sleep."""
+
+RETRY_DELAYS_S = (0.2, 1.0, 5.0)
+"""Pauses before the second, third and each further attempt of an idempotent tool."""
+
+
+@dataclass(slots=True, frozen=True)
+class EffectEnd:
+    """How an attempt of an effect ended: ``error`` None is success.
+
+    ``unknown`` says that it was cut and may still act.
+    """
+
+    output: Json = None
+    usage: ResourceUsage = ResourceUsage()
+    error: AgentError | None = None
+    unknown: bool = False
+    writes: tuple[Write, ...] = ()
+    latency_ms: float = 0.0
+
+
+class Effects(Protocol):
+    """The kernel's part: effects and children."""
+
+    def start_effect(
+        self, process: Process, call: Call, record: StepRecord, delay_s: float
+    ) -> None:
+        """Make an attempt in a task of its own."""
+
+    def spawn_child(self, p: Proposal, call: Call, request: Spawn) -> None:
+        """Create a child mission as part of the proposal and complete the call."""
+
+    def look_at_child(self, process: Process, step: str, child_pid: str) -> None:
+        """See to it that a join learns of its child's end, past or future."""
+
+    def may_draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
+        """Reserve what the call will use; None when it can't be made now (it was seen to)."""
+
+    def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
+        """Charge what was used and free what was reserved."""
+
+
+@dataclass(slots=True, frozen=True)
+class Syscalls:
+    """The system calls."""
+
+    tools: Tools
+    questions: Questions
+    timers: Timers
+    effects: Effects
+
+    def made(self, p: Proposal, call: Call) -> None:
+        """The program made ``call``: begin it, or go on from its record."""
+        record = p.find_step(call.step)
+        if record is None:
+            self._begin(p, call)
+        elif record.status is StepStatus.APPROVED:
+            self._attempt(p, call, record)
+        elif record.status is StepStatus.STARTED:
+            self._go_on(p, call, record)
+
+    def _begin(self, p: Proposal, call: Call) -> None:
+        match call.request:
+            case Rejected(code=code, message=message):
+                fail(p, new_record(p, call, StepStatus.STARTED), agent_error(code, message))
+            case ToolPlan() as plan if plan.confirm:
+                self.questions.approve_tool(p, call, plan)
+            case ToolPlan() | ModelRequest() | FunctionCall() | History():
+                self._attempt(p, call, new_record(p, call, StepStatus.STARTED))
+            case Sleep() as request:
+                self._sleep(p, call, request)
+            case Confirm() as request:
+                self.questions.confirm(p, call, request)
+            case Clarify() as request:
+                self.questions.clarify(p, call, request)
+            case Spawn() as request:
+                self.effects.spawn_child(p, call, request)
+            case Join() as request:
+                self._join(p, call, request)
+            case Emit() as request:
+                self._emit(p, call, request)
+            case Artifact() as request:
+                self._artifact(p, call, request)
+            case never:
+                assert_never(never)
+
+    def _go_on(self, p: Proposal, call: Call, record: StepRecord) -> None:
+        """A call whose intent is recorded, made by a program that is run again."""
+        if call.kind is Kind.SLEEP:
+            return
+        if isinstance(call.request, Join):
+            self._look(p, call.step, call.request.child_pid)
+            return
+        if call.step in p.process.begun:
+            return
+        if record.reserved is not None:
+            self.effects.settle(p, ResourceUsage(), record.reserved)
+        if call.repeatable:
+            again = msgspec.structs.replace(record, attempt=record.attempt + 1, reserved=None)
+            self._attempt(p, call, again)
+        else:
+            self.questions.doubt(p, record, "cut by a restart")
+
+    def _attempt(self, p: Proposal, call: Call, record: StepRecord, delay_s: float = 0.0) -> None:
+        """Commit the intent of an attempt; the effect starts behind it."""
+        reserved = self.effects.may_draw(p, call)
+        if reserved is None:
+            return
+        record = msgspec.structs.replace(
+            record, status=StepStatus.STARTED, reserved=reserved, started_at=p.now
+        )
+        p.save_step(record)
+        if call.kind is not Kind.HISTORY:
+            say_started(p, record)
+        process = p.process
+        process.begun.add(call.step)
+        if call.repeatable:
+            # Harmless if the intent is refused; begins while the intent is on its way.
+            self.effects.start_effect(process, call, record, delay_s)
+        else:
+            p.then.append(lambda _: self.effects.start_effect(process, call, record, delay_s))
+
+    def effect_ended(self, p: Proposal, call: Call, end: EffectEnd) -> None:
+        """An attempt ended: record its outcome, make the next attempt, or ask."""
+        record = p.find_step(call.step)
+        if record is None or record.status in FINAL:
+            return
+        if call.kind is Kind.HISTORY:
+            say_started(p, record)
+        self.effects.settle(p, record.reserved or ResourceUsage(), end.usage)
+        record = msgspec.structs.replace(record, reserved=None)
+        p.writes += end.writes
+        if call.kind is Kind.TOOL:
+            p.writes.append(_tool_call(p, record, end))
+        if end.unknown and not call.repeatable:
+            self.questions.doubt(p, record, "cut by its time-out")
+        elif end.error is None:
+            shown = end.usage if call.kind is Kind.LLM else None
+            complete(p, record, end.output, usage=shown)
+        elif self._may_retry(call, record, end.error):
+            self._retry(p, call, record, end.error)
+        else:
+            fail(p, record, end.error)
+
+    @staticmethod
+    def _may_retry(call: Call, record: StepRecord, error: AgentError) -> bool:
+        plan = call.request
+        if not isinstance(plan, ToolPlan) or not plan.idempotent:
+            return False
+        return record.attempt <= plan.retries and error.code in {"tool_failed", "tool_timeout"}
+
+    def _retry(self, p: Proposal, call: Call, record: StepRecord, error: AgentError) -> None:
+        say_retry(p, record, error)
+        again = msgspec.structs.replace(record, attempt=record.attempt + 1)
+        delay_s = RETRY_DELAYS_S[min(record.attempt, len(RETRY_DELAYS_S)) - 1]
+        self._attempt(p, call, again, delay_s)
+
+    def _sleep(self, p: Proposal, call: Call, request: Sleep) -> None:
+        wake_at = p.now + max(0.0, request.seconds)
+        record = new_record(p, call, StepStatus.STARTED, wake_at=wake_at)
+        p.save_step(record)
+        say_started(p, record)
+        alarm = Alarm(p.pcb.pid, WAKE, call.step)
+        p.then.append(lambda _: self.timers.set(alarm, wake_at))
+
+    def woke(self, p: Proposal, step: str) -> None:
+        """A sleep is over."""
+        record = p.find_step(step)
+        if record is not None and record.status is StepStatus.STARTED:
+            complete(p, record, None)
+
+    def _join(self, p: Proposal, call: Call, request: Join) -> None:
+        record = new_record(p, call, StepStatus.STARTED, child_pid=request.child_pid)
+        p.save_step(record)
+        say_started(p, record)
+        self._look(p, call.step, request.child_pid)
+
+    def _look(self, p: Proposal, step: str, child_pid: str) -> None:
+        process = p.process
+        p.then.append(lambda _: self.effects.look_at_child(process, step, child_pid))
+
+    def _emit(self, p: Proposal, call: Call, request: Emit) -> None:
+        fields = {**request.fields, "name": request.name}
+        event = p.add(draft_fields("mission.progress", fields, p.process.scope, p.now))
+        complete(p, new_record(p, call, StepStatus.STARTED), None, event=event)
+
+    def _artifact(self, p: Proposal, call: Call, request: Artifact) -> None:
+        size = len(request.content)
+        file = FileRecord(
+            session_id=p.pcb.session_id,
+            name=request.name,
+            media_type=request.media_type,
+            size=size,
+            content=request.content,
+            updated_at=p.now,
+        )
+        p.writes.append(SaveArtifact(p.pcb.pid, file))
+        event = p.event(
+            ArtifactCreated(
+                name=request.name,
+                media_type=request.media_type,
+                size=size,
+                url=f"/api/v1/missions/{p.pcb.pid}/artifacts/{request.name}",
+            )
+        )
+        complete(p, new_record(p, call, StepStatus.STARTED), None, event=event)
+
+
+def _tool_call(p: Proposal, record: StepRecord, end: EffectEnd) -> InsertToolCall:
+    status = "success"
+    if end.unknown:
+        status = "unknown"
+    elif isinstance(end.error, ToolTimeout):
+        status = "timeout"
+    elif end.error is not None:
+        status = "error"
+    error = None if end.error is None else end.error.message
+    return InsertToolCall(record.name, p.pcb.pid, record.step, status, end.latency_ms, p.now, error)
