@@ -1,0 +1,392 @@
+"""The tool executor: plans a call, then makes attempts at it.
+
+Planning validates and decides what a person is shown; running resolves secrets, asks the tool's
+breaker, calls the function in the loop or in a thread, and notes how it went. Time-outs, retries,
+confirmations and the journal are the kernel's: it cancels an attempt that takes too long.
+"""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeGuard
+
+import msgspec
+
+from agents import secret
+from agents.bounds import OutOfBounds, clean_text, storable
+from agents.breaker import FAILURES, WINDOW_S, Breaker, BreakerState
+from agents.errors import ToolDeclined
+from agents.health import CallStatus, HealthBook
+from agents.program import plain_result
+from agents.registry import Registry
+from agents.secret import Secret
+from agents.threads import TOOL_THREADS
+from agents.tool_context import Search, ToolContext
+from agents.tool_spec import ToolSpec
+from agents.workspace import Files, Workspace
+from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid
+from control_tower.ports import Clock, EffectContext, ToolPlan
+from events.payloads import BreakerClosed, BreakerHalfOpened, BreakerOpened, JsonObject
+from events.times import rfc3339
+from events.types import EventData, Json
+
+MAX_SHOWN_CHARACTERS = 200
+MAX_ERROR_CHARACTERS = 2_000
+CLOCK_TOLERANCE = 0.98
+"""A cut this near to the time-out is the time-out: the wall clock is not the timer's."""
+
+
+def _unheard(_: EventData) -> None:
+    """The default listener to breakers."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt under way."""
+
+    spec: ToolSpec
+    breaker: Breaker
+    trial: bool
+    began_at: float
+    revealed: dict[str, str]
+
+
+class Executor:
+    """Implements :class:`control_tower.ports.Tools` over a registry.
+
+    Attributes:
+        on_breaker: told of each breaker's change, with the event's payload.
+        health: how every tool has worked.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Files,
+        clock: Clock,
+        search: Search | None = None,
+        secrets: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._clock = clock
+        self._search = search
+        self._secrets = secrets
+        self._breakers: dict[str, Breaker] = {}
+        self.on_breaker: Callable[[EventData], None] = _unheard
+        self.health = HealthBook()
+
+    def plan(self, tool: object, arguments: Mapping[str, object]) -> ToolPlan:
+        """Validate a call. ``tool`` is a name or a registered function.
+
+        Raises:
+            ToolInvalid: for an unknown tool, arguments that do not fit, or a secret not set.
+        """
+        spec = self._find(tool)
+        try:
+            _refuse_shown(arguments)
+            complete, given = self._validate(spec, arguments)
+        except RecursionError:
+            raise ToolInvalid(f"{spec.name} cannot take arguments nested so deep.") from None
+        return _plan(spec, arguments=complete, identity=given)
+
+    def edit(
+        self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
+    ) -> ToolPlan:
+        """Validate what a person made of a call's arguments.
+
+        Args:
+            tool: the tool's name.
+            proposed: the arguments as they were planned and shown.
+            arguments: what shall run instead. A secret may stay where the person saw one, in the
+                form in which it was shown; no other can be named.
+
+        Raises:
+            ToolInvalid: if they do not fit, naming the argument.
+        """
+        restored = _restore(arguments, _secrets_in(proposed))
+        return self.plan(tool, _object(restored))
+
+    def blocked_until(self, tool: str, now: float) -> float | None:
+        """Return when a call of ``tool`` may be tried; None if it may be made now."""
+        breaker = self._breakers.get(tool)
+        return None if breaker is None else breaker.blocked_until(now)
+
+    def breaker_state(self, tool: str) -> BreakerState:
+        """Return where the breaker of ``tool`` stands."""
+        return self._breaker(tool).state
+
+    def reset(self, tool: str) -> bool:
+        """Close the breaker of ``tool``; whether it was open."""
+        breaker = self._breaker(tool)
+        changed = breaker.reset()
+        if changed:
+            self._say(BreakerClosed, tool, breaker)
+        return changed
+
+    def note(
+        self, tool: str, status: CallStatus, latency_ms: float = 0.0, error: str | None = None
+    ) -> None:
+        """Count a call that the executor did not see end: rejected, or of unknown outcome."""
+        self.health.record(tool, status, latency_ms, self._clock.now(), error)
+
+    async def run(self, plan: ToolPlan, effect: EffectContext) -> Json:
+        """Make one attempt. Cancelled at ``plan.timeout_s``, it counts as a failure.
+
+        A plain function runs in a thread, which a cancellation cannot stop.
+
+        Raises:
+            BreakerOpen: without calling the tool, when its breaker lets no call through.
+            AgentError: as the call's outcome; any other exception of the tool becomes
+                ``ToolFailed`` with its class and message.
+        """
+        attempt = self._begin(self._find(plan.name))
+        try:
+            output = await self._call(attempt, plan, effect)
+        except BaseException as raised:
+            if isinstance(raised, asyncio.CancelledError) and _cancelled_from_outside():
+                self._cut(attempt, plan)
+                raise
+            error = _outcome(raised, attempt.revealed)
+            self._failed(attempt, error)
+            raise error from raised
+        self._end(attempt, CallStatus.SUCCESS)
+        return output
+
+    async def _call(self, attempt: _Attempt, plan: ToolPlan, effect: EffectContext) -> Json:
+        spec, revealed = attempt.spec, attempt.revealed
+        arguments = secret.reveal(plan.arguments, self._secrets, revealed)
+        keywords = spec.schema.keywords(_object(arguments))
+        if spec.schema.context_parameter is not None:
+            keywords[spec.schema.context_parameter] = self._context(attempt, effect)
+        if spec.in_loop:
+            result = await spec.function(**keywords)
+        else:
+            result = await TOOL_THREADS.run(partial(spec.function, **keywords))
+            if inspect.isawaitable(result):
+                result = await result
+        return storable(plain_result(result), partial(secret.redact, revealed=revealed))
+
+    def _context(self, attempt: _Attempt, effect: EffectContext) -> ToolContext:
+        def delta(text: str) -> None:
+            effect.delta(secret.redact(clean_text(text), attempt.revealed))
+
+        loop = asyncio.get_running_loop()
+
+        def from_thread(text: str) -> None:
+            loop.call_soon_threadsafe(delta, text)
+
+        return ToolContext(
+            effect_key=effect.effect_key,
+            pid=effect.pid,
+            step=effect.step,
+            attempt=effect.attempt,
+            session_id=effect.session_id,
+            user_id=effect.user_id,
+            workspace=Workspace(self._store, effect.session_id, attempt.began_at, effect.writes),
+            now=attempt.began_at,
+            delta=delta if attempt.spec.in_loop else from_thread,
+            search=self._search,
+        )
+
+    def _find(self, tool: object) -> ToolSpec:
+        spec = self._registry.find_tool(tool)
+        if spec is not None:
+            return spec
+        if not isinstance(tool, str):
+            name = getattr(tool, "__name__", type(tool).__name__)
+            raise ToolInvalid(f"{name} is not a registered tool; decorate it with @tool(...).")
+        near = self._registry.nearest_tool(tool)
+        hint = f" Did you mean {near}?" if near else ""
+        raise ToolInvalid(f"There is no tool called {tool[:MAX_SHOWN_CHARACTERS]}.{hint}")
+
+    def _breaker(self, tool: str) -> Breaker:
+        if tool not in self._breakers:
+            self._breakers[tool] = Breaker()
+        return self._breakers[tool]
+
+    def _begin(self, spec: ToolSpec) -> _Attempt:
+        breaker, now = self._breaker(spec.name), self._clock.now()
+        until = breaker.blocked_until(now)
+        if until is not None:
+            raise BreakerOpen(
+                f"{spec.name} failed {FAILURES} times within {WINDOW_S / 60:.0f} minutes and is "
+                f"not called before {rfc3339(until)}."
+            )
+        was = breaker.state
+        trial = breaker.admit(now)
+        if breaker.state is not was:
+            self._say(BreakerHalfOpened, spec.name, breaker)
+        return _Attempt(spec, breaker, trial, now, {})
+
+    def _failed(self, attempt: _Attempt, error: AgentError) -> None:
+        if isinstance(error, ToolInvalid):
+            # The function was never called.
+            attempt.breaker.abandoned(attempt.trial)
+            self._count(attempt, CallStatus.REJECTED, error.message)
+        elif isinstance(error, ToolDeclined):
+            self._end(attempt, CallStatus.REJECTED, error.message)
+        else:
+            self._end(attempt, CallStatus.ERROR, error.message)
+
+    def _cut(self, attempt: _Attempt, plan: ToolPlan) -> None:
+        """Note a cancellation: a time-out is the tool's failure, a cancelled mission is not."""
+        lasted = self._clock.now() - attempt.began_at
+        if plan.timeout_s is not None and lasted >= plan.timeout_s * CLOCK_TOLERANCE:
+            self._end(attempt, CallStatus.TIMEOUT, f"no answer within {plan.timeout_s:g} s")
+        else:
+            attempt.breaker.abandoned(attempt.trial)
+
+    def _end(self, attempt: _Attempt, status: CallStatus, error: str | None = None) -> None:
+        """Count an attempt, and tell the breaker."""
+        self._count(attempt, status, error)
+        now, breaker, tool = self._clock.now(), attempt.breaker, attempt.spec.name
+        if status in (CallStatus.ERROR, CallStatus.TIMEOUT):
+            if breaker.failed(now, attempt.trial):
+                self._say(BreakerOpened, tool, breaker)
+        elif breaker.succeeded(attempt.trial):
+            self._say(BreakerClosed, tool, breaker)
+
+    def _count(self, attempt: _Attempt, status: CallStatus, error: str | None) -> None:
+        now = self._clock.now()
+        latency_ms = max(0.0, now - attempt.began_at) * 1000
+        self.health.record(attempt.spec.name, status, latency_ms, now, error)
+
+    def _say(
+        self,
+        event: type[BreakerOpened] | type[BreakerHalfOpened] | type[BreakerClosed],
+        tool: str,
+        breaker: Breaker,
+    ) -> None:
+        retry_at = None if breaker.retry_at is None else rfc3339(breaker.retry_at)
+        failures = breaker.failures(self._clock.now())
+        self.on_breaker(event(tool=tool, failures=failures, retry_at=retry_at))
+
+    def _validate(
+        self, spec: ToolSpec, arguments: Mapping[str, object]
+    ) -> tuple[JsonObject, JsonObject]:
+        """Return the complete arguments and the given ones, secrets in their stead."""
+        if not secret.contains(arguments):
+            checked = spec.schema.check(arguments)
+            return checked.complete, checked.given
+        revealed: dict[str, str] = {}
+
+        def value(one: Secret) -> str:
+            revealed[one.name] = secret.look_up(one, self._secrets)
+            return revealed[one.name]
+
+        try:
+            checked = spec.schema.check(_object(secret.replace(arguments, value)))
+        except ToolInvalid as error:
+            raise ToolInvalid(secret.redact(error.message, revealed)) from None
+        return (
+            _object(secret.mark(checked.complete, arguments, self._shown)),
+            _object(secret.mark(checked.given, arguments, _named)),
+        )
+
+    def _shown(self, one: Secret) -> JsonObject:
+        return secret.shown(one.name, secret.look_up(one, self._secrets))
+
+
+def _named(one: Secret) -> JsonObject:
+    return {"secret": one.name}
+
+
+def _object(value: object) -> JsonObject:
+    if not isinstance(value, dict):
+        raise ToolInvalid("Arguments are named values.")
+    return value
+
+
+def _plan(spec: ToolSpec, arguments: JsonObject, identity: JsonObject) -> ToolPlan:
+    return ToolPlan(
+        name=spec.name,
+        arguments=arguments,
+        identity=identity,
+        risk=spec.risk,
+        confirm=spec.asks,
+        idempotent=spec.idempotent,
+        staged=spec.staged,
+        timeout_s=spec.timeout_s,
+        retries=spec.retries,
+        on_open=spec.on_open,
+        message=_question(spec, arguments),
+    )
+
+
+def _question(spec: ToolSpec, arguments: JsonObject) -> str:
+    """Return what a person is asked before the call; the arguments stand beside it in full."""
+    said = ", ".join(f"{name} = {_short(value)}" for name, value in arguments.items())
+    call = f"Run {spec.name} with {said}?" if said else f"Run {spec.name}?"
+    return f"{spec.summary} {call}" if spec.summary else call
+
+
+def _short(value: object) -> str:
+    if secret.is_shown(value) and isinstance(value, dict):
+        return f"the secret {value['secret']}"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _outcome(raised: BaseException, revealed: Mapping[str, str]) -> AgentError:
+    """Return what the program gets for what a tool raised.
+
+    An exception that is neither ours nor an ordinary one (``Parked``, a closed coroutine) goes
+    on as it is.
+    """
+    if isinstance(raised, AgentError):
+        message = secret.redact(clean_text(raised.message), revealed)
+        return type(raised)(message[:MAX_ERROR_CHARACTERS])
+    if isinstance(raised, OutOfBounds):
+        return ToolFailed(f"What the tool returned cannot be kept: {raised}.")
+    if isinstance(raised, Exception | SystemExit | asyncio.CancelledError):
+        said = secret.redact(clean_text(str(raised)), revealed)
+        return ToolFailed(f"{type(raised).__name__}: {said}"[:MAX_ERROR_CHARACTERS])
+    raise raised
+
+
+def _refuse_shown(value: object) -> None:
+    """Refuse the reserved form of a secret in arguments that are not a person's edit.
+
+    Raises:
+        ToolInvalid: if it stands anywhere.
+    """
+    if secret.is_shown(value):
+        raise ToolInvalid('An object of "secret" and "sha256" is reserved for secrets.')
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _refuse_shown(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_shown(inner)
+
+
+def _secrets_in(value: object) -> list[JsonObject]:
+    if secret.is_shown(value) and isinstance(value, dict):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [found for inner in value for found in _secrets_in(inner)] if _is_list(value) else []
+
+
+def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    return isinstance(value, list | tuple)
+
+
+def _restore(value: object, offered: list[JsonObject]) -> object:
+    """Return ``value`` with each shown secret that was offered as a :class:`Secret` again."""
+    if isinstance(value, dict) and value in offered:
+        return Secret(value["secret"])
+    if isinstance(value, Mapping):
+        return {key: _restore(inner, offered) for key, inner in value.items()}
+    if _is_list(value):
+        return [_restore(inner, offered) for inner in value]
+    return value

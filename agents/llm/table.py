@@ -1,0 +1,208 @@
+"""The table of models: names resolved, turns planned, made and charged."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable
+from agents.llm.mock import MockProvider
+from agents.llm.provider import Provider, ProviderRequest, ProviderTurn, ToolOffer
+from agents.llm.tokens import count_tokens
+from agents.registry import Registry, default_registry
+from control_tower.errors import AgentError, ModelFailed
+from control_tower.ports import EffectContext, ModelRequest, ModelTurn
+from control_tower.quotas import ResourceUsage
+from events.payloads import JsonObject
+
+DEFAULT_OUTPUT_TOKENS = 1_024
+"""Reserved for a turn that sets no ``max_tokens``."""
+MAX_MESSAGES_BYTES = 8 * 1024 * 1024
+MAX_ERROR_CHARACTERS = 500
+ROLES = frozenset({"system", "user", "assistant", "tool"})
+SETTINGS = frozenset({"temperature", "top_p", "max_tokens", "seed", "stop", "timeout_s"})
+
+
+class ModelTable:
+    """Implements :class:`control_tower.ports.Models` over providers.
+
+    Attributes:
+        default_model: ``provider:model`` for a call that names none; None without one.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        default_model: str | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self.default_model = default_model
+        self._registry = registry
+
+    @classmethod
+    def from_settings(
+        cls, model: str | None, environ: Mapping[str, str], registry: Registry | None = None
+    ) -> "ModelTable":
+        """Return the table that the environment configures.
+
+        Args:
+            model: the default model (``TOWER_MODEL``), as ``provider:model``.
+            environ: where providers look for keys and addresses.
+            registry: whose tools models are offered; the default one by default.
+        """
+        del environ  # the providers that need it come with the extra ``llm``
+        return cls([MockProvider()], model, registry)
+
+    def provider(self, name: str) -> Provider | None:
+        """Return the provider called ``name``."""
+        return self._providers.get(name)
+
+    def availability(self) -> dict[str, str | None]:
+        """Return each provider's problem by name; None for one that can be used."""
+        return {name: provider.problem for name, provider in self._providers.items()}
+
+    def priced(self, model: str) -> bool:
+        """Whether the cost of ``model`` is known, so that ``max_cost_usd`` can be kept."""
+        provider, _, name = model.partition(":")
+        found = self._providers.get(provider)
+        return found is not None and found.price(name) is not None
+
+    def plan(
+        self,
+        messages: Sequence[JsonObject],
+        model: str | None,
+        tools: Sequence[object],
+        settings: Mapping[str, object],
+    ) -> ModelRequest:
+        """Resolve a turn's model and tools.
+
+        Raises:
+            ModelFailed: when no such model is configured, or the messages are none.
+            AgentError: for a tool that is not registered.
+        """
+        chosen = model or self.default_model
+        if chosen is None:
+            raise ModelFailed("No model is configured: set TOWER_MODEL=provider:model.")
+        self._resolve(chosen)
+        unknown = sorted(set(settings) - SETTINGS)
+        if unknown:
+            raise ModelFailed(
+                f"A model turn has no setting {unknown[0]}; it has {', '.join(sorted(SETTINGS))}."
+            )
+        return ModelRequest(
+            model=chosen,
+            messages=_messages(messages),
+            tools=tuple(self._tool_name(tool) for tool in tools),
+            settings={name: jsonable(value) for name, value in settings.items()},
+        )
+
+    def estimate(self, request: ModelRequest) -> ResourceUsage:
+        """Return what the turn may use at most, as far as can be told."""
+        offered = [offer.schema for offer in self._offers(request.tools)]
+        asked = request.settings.get("max_tokens", DEFAULT_OUTPUT_TOKENS)
+        output = asked if isinstance(asked, int) and asked >= 0 else DEFAULT_OUTPUT_TOKENS
+        read = count_tokens([list(request.messages), offered])
+        return self._usage(request.model, read, output)
+
+    async def run(self, request: ModelRequest, effect: EffectContext) -> ModelTurn:
+        """Make the turn, streaming its text through ``effect.delta``.
+
+        Raises:
+            ModelFailed: when the provider failed for good.
+        """
+        provider, name = self._resolve(request.model)
+        asked = ProviderRequest(
+            name, request.messages, self._offers(request.tools), request.settings
+        )
+        try:
+            turn = await provider.turn(asked, lambda text: effect.delta(clean_text(text)))
+        except AgentError:
+            raise
+        except Exception as error:  # a provider's library may raise anything: it failed
+            said = clean_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
+            raise ModelFailed(f"{provider.name} failed: {said}") from error
+        usage = self._usage(request.model, turn.input_tokens, turn.output_tokens)
+        return ModelTurn(output=_output(turn, request.model, effect.step), usage=usage)
+
+    def _resolve(self, model: str) -> tuple[Provider, str]:
+        provider_name, colon, name = model.partition(":")
+        provider = self._providers.get(provider_name)
+        if not colon or not name or provider is None:
+            known = ", ".join(sorted(self._providers))
+            raise ModelFailed(
+                f"There is no model {model[:100]}: name it provider:model, with one of the "
+                f"providers {known}."
+            )
+        if provider.problem is not None:
+            raise ModelFailed(f"{provider_name} cannot be used: {provider.problem}")
+        return provider, name
+
+    def _tools_registry(self) -> Registry:
+        return self._registry if self._registry is not None else default_registry()
+
+    def _tool_name(self, tool: object) -> str:
+        spec = self._tools_registry().find_tool(tool)
+        if spec is None:
+            name = tool if isinstance(tool, str) else getattr(tool, "__name__", "a tool")
+            raise ModelFailed(f"{name} cannot be offered to a model: it is not registered.")
+        return spec.name
+
+    def _offers(self, names: Sequence[str]) -> list[ToolOffer]:
+        specs = (self._tools_registry().find_tool(name) for name in names)
+        return [
+            ToolOffer(spec.name, spec.description, spec.schema.json_schema)
+            for spec in specs
+            if spec is not None
+        ]
+
+    def _usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        provider, name = self._resolve(model)
+        price = provider.price(name) or (0.0, 0.0)
+        return ResourceUsage(
+            llm_calls=1,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cost_usd=(input_tokens * price[0] + output_tokens * price[1]) / 1_000_000,
+        )
+
+
+def _messages(messages: Sequence[JsonObject] | str) -> list[JsonObject]:
+    """Return messages as JSON objects with a role and a content; a text is the user's.
+
+    Raises:
+        ModelFailed: for anything else.
+    """
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    try:
+        plain: Any = jsonable(list(messages))
+        check_inside(plain)
+        encoded(plain, MAX_MESSAGES_BYTES)
+    except OutOfBounds as error:
+        raise ModelFailed(f"The messages cannot be sent: {error}.") from error
+    for message in plain:
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise ModelFailed(f"A message needs a role, one of {', '.join(sorted(ROLES))}.")
+        if not isinstance(message.get("content"), str):
+            raise ModelFailed("A message needs a content that is text.")
+    return list(plain)
+
+
+def _output(turn: ProviderTurn, model: str, step: str) -> JsonObject:
+    """Return a turn as the journal keeps it.
+
+    Calls get ids derived from the step, so that a provider's random ones never make a replay
+    diverge.
+    """
+    return {
+        "text": clean_text(turn.text),
+        "tool_calls": [
+            {
+                "id": f"call_{step.replace('.', '_')}_{number}",
+                "name": clean_text(call.name),
+                "arguments": call.arguments,
+            }
+            for number, call in enumerate(turn.calls, 1)
+        ],
+        "model": model,
+        "finish_reason": turn.finish_reason,
+    }

@@ -1,0 +1,190 @@
+"""What is registered: agents and tools by name, each with the module it came from.
+
+There is one default registry, which :func:`agents.agent` and :func:`agents.tool` fill and which
+has the built-in ones; :func:`recording` makes them fill another for a while.
+"""
+
+import contextlib
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from agents.errors import RegistrationError
+from agents.program import AgentProgram
+from agents.tool_spec import ToolSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+Risk = Literal["read_only", "write", "destructive", "low", "medium", "high", "critical"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+
+
+class Registry:
+    """Agents and tools by name."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, AgentProgram] = {}
+        self._tools: dict[str, ToolSpec] = {}
+
+    @property
+    def agents(self) -> Mapping[str, AgentProgram]:
+        """The agents by name."""
+        return MappingProxyType(self._agents)
+
+    @property
+    def tools(self) -> Mapping[str, ToolSpec]:
+        """The tools by name."""
+        return MappingProxyType(self._tools)
+
+    def agent(self, name: str, description: str = "") -> Callable[[F], F]:
+        """Register a callable as the agent ``name``; see :func:`agents.agent`."""
+        if not isinstance(name, str):
+            raise RegistrationError('An agent needs a name: @agent("support").')
+
+        def register(function: F) -> F:
+            said = description or _first_line(function)
+            self.add_agent(AgentProgram(name, function, said, _origin(function)))
+            return function
+
+        return register
+
+    def tool(
+        self,
+        risk: Risk,
+        *,
+        idempotent: bool = False,
+        timeout_s: float | None = 10,
+        retries: int = 0,
+        confirm: bool | None = None,
+        tags: tuple[str, ...] = (),
+        on_open: Literal["wait", "fail"] = "wait",
+        name: str | None = None,
+        staged: bool = False,
+    ) -> Callable[[F], F]:
+        """Register a function as a tool; see :func:`agents.tool`.
+
+        Args:
+            staged: its only effect is what it changes in ``ToolContext.workspace``; such a call
+                is never in doubt after a crash.
+        """
+        if not isinstance(risk, str):
+            raise RegistrationError('A tool needs its risk: @tool(risk="read_only").')
+
+        def register(function: F) -> F:
+            spec = ToolSpec(
+                name=name or str(getattr(function, "__name__", type(function).__name__)),
+                function=function,
+                risk=risk,
+                idempotent=idempotent,
+                timeout_s=timeout_s,
+                retries=retries,
+                confirm=confirm,
+                tags=tags,
+                on_open=on_open,
+                staged=staged,
+                origin=_origin(function),
+            )
+            self.add_tool(spec)
+            return function
+
+        return register
+
+    def add_agent(self, program: AgentProgram) -> None:
+        """Take an agent.
+
+        Raises:
+            RegistrationError: for a bad name, or one that is taken.
+        """
+        _check_name("agent", program.name, self._agents)
+        self._agents[program.name] = program
+
+    def add_tool(self, spec: ToolSpec) -> None:
+        """Take a tool.
+
+        Raises:
+            RegistrationError: for a bad name, or one that is taken.
+        """
+        _check_name("tool", spec.name, self._tools)
+        self._tools[spec.name] = spec
+
+    def find_tool(self, tool: object) -> ToolSpec | None:
+        """Return the tool called ``tool``, or whose function it is."""
+        if isinstance(tool, str):
+            return self._tools.get(tool)
+        for spec in self._tools.values():
+            if spec.function is tool:
+                return spec
+        return None
+
+    def nearest_tool(self, name: str) -> str | None:
+        """Return the registered tool whose name is most like ``name``, if any is."""
+        return next(iter(difflib.get_close_matches(name, self._tools, n=1)), None)
+
+    def forget(self, origin: str) -> None:
+        """Drop what came from the module ``origin``, before it is loaded again."""
+        self._agents = {key: one for key, one in self._agents.items() if one.origin != origin}
+        self._tools = {key: one for key, one in self._tools.items() if one.origin != origin}
+
+
+def _check_name(kind: str, name: str, taken: Mapping[str, Any]) -> None:
+    if not _NAME.fullmatch(name):
+        raise RegistrationError(
+            f"{name!r} is not a name for {'an agent' if kind == 'agent' else 'a tool'}: use "
+            "letters, digits, dots, dashes and underscores, at most 100, a letter first."
+        )
+    if name in taken:
+        raise RegistrationError(
+            f"There is already {'an agent' if kind == 'agent' else 'a tool'} called {name}, "
+            f"from {taken[name].origin}; choose another name."
+        )
+
+
+def _origin(function: object) -> str:
+    return str(getattr(function, "__module__", None) or type(function).__module__)
+
+
+def _first_line(function: object) -> str:
+    lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
+    return lines[0] if lines else ""
+
+
+_default: Registry | None = None
+_target: ContextVar[Registry | None] = ContextVar("registry", default=None)
+
+
+def default_registry() -> Registry:
+    """Return the registry of this process, which has the built-in agents and tools."""
+    global _default  # noqa: PLW0603 - one per process is what "default" means
+    if _default is None:
+        _default = builtin_registry()
+    return _default
+
+
+def builtin_registry() -> Registry:
+    """Return a fresh registry that has only the built-in agents and tools."""
+    # Imported here: the built-ins are ordinary users of this module.
+    from agents.builtin import register_agents
+    from agents.tools import register_tools
+
+    registry = Registry()
+    register_agents(registry)
+    register_tools(registry)
+    return registry
+
+
+def current_registry() -> Registry:
+    """Return where the decorators register: the default, or that of :func:`recording`."""
+    return _target.get() or default_registry()
+
+
+@contextlib.contextmanager
+def recording(registry: Registry) -> Iterator[Registry]:
+    """Let the decorators register in ``registry`` inside the ``with`` block."""
+    token = _target.set(registry)
+    try:
+        yield registry
+    finally:
+        _target.reset(token)
