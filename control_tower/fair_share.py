@@ -1,150 +1,31 @@
 """Fair shares of one effective priority across its users, by start tags.
 
-Each priority is a :class:`Level`, and each user in it has a :class:`Seat`. A seat's *tag* is the
-service that its user has had at this level, in seconds over the user's weight; the seat with the
-least tag is served next. A grant costs ``START_CHARGE_S`` at once, so that many grants in one
-instant go round the users, and a mission's running time as it runs, settled when it gives its
-slot back. So a tag never falls while its user competes, and a heap whose entries are brought up
-to date only when they come to the top is exact.
+Each priority is a :class:`Level`, and each user in it has a :class:`~control_tower.seats.Seat`. A
+seat's *tag* is the service that its user has had at this level, in seconds over the user's
+weight; the seat with the least tag is served next. A grant costs ``START_CHARGE_S`` at once, so
+that many grants in one instant go round the users, and a mission's running time as it runs,
+settled when it gives its slot back. So a tag never falls while its user competes, and a heap
+whose entries are brought up to date only when they come to the top is exact but for ``SLACK_S``.
 
 A user who comes, or comes back, starts at max(own tag, least of the active): neither a credit for
 having been away nor a debt to those who came while it had the level to itself. When a level falls
 idle its tags are forgotten.
-
-A seat has two lines. In ``line`` stand the missions of this priority, first in, first out. In
-``carried`` stand those that came with an effective priority that is not their own: lifted by age,
-or preempted. The line that has gone unserved longer goes first.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from math import ceil
 
-import msgspec
-
-from control_tower.records import Priority
-
-START_CHARGE_S = 0.0625
-"""What a start costs beside the time it runs; a power of two, so that equal users tie exactly."""
-
-AGEING_STEP_S = 30.0
-"""How long a line goes unserved before its first mission rises one level."""
-
+from control_tower.seats import START_CHARGE_S, Entry, Seat
 
 SLACK_S = START_CHARGE_S / 2
-"""How far a heap's tag may lag behind before it is brought up to date.
+"""How far an entry of a heap may lag behind its seat's tag before it is brought up to date.
 
-Without it the seats that tie, which is most of them, are all brought up to date at every grant."""
+Without it all the seats that tie, which are most of them, are brought up to date at every grant.
+"""
 
 SAME_TURN = 1e-3
 """The part of a start charge within which two turns of an estimated order are taken for equal."""
-
-
-class Entry(msgspec.Struct, eq=False, gc=False):
-    """A mission in the queue or in a slot.
-
-    A Struct without garbage collection, because there may be a million: it refers to nothing that
-    could refer back. ``since`` is when it joined its line, or last started.
-    """
-
-    pid: str
-    user_id: str
-    priority: Priority
-    level: int
-    since: float
-    queued: bool = True
-
-
-class Seat:
-    """One user at one level.
-
-    ``ticket`` is the number of its valid entry in the level's heap, 0 when it is not listed.
-    ``clock`` is when ``line`` was last served or began, ``turn`` when the seat was.
-    """
-
-    __slots__ = (
-        "at",
-        "busy",
-        "carried",
-        "clock",
-        "epoch",
-        "inverse_weight",
-        "level",
-        "line",
-        "running",
-        "size",
-        "start_charge",
-        "tag",
-        "ticket",
-        "timed",
-        "turn",
-        "user_id",
-    )
-
-    def __init__(self, user_id: str, weight: float, level: "Level", now: float) -> None:
-        self.user_id = user_id
-        self.level = level
-        self.inverse_weight = 1.0 / weight
-        self.start_charge = START_CHARGE_S / weight
-        self.tag = 0.0
-        self.epoch = level.epoch
-        self.running = 0
-        self.at = now
-        self.line: deque[Entry] = deque()
-        self.carried: deque[Entry] = deque()
-        self.size = 0
-        self.clock = now
-        self.turn = now
-        self.ticket = 0
-        self.busy = False
-        self.timed = False
-
-    def live(self, now: float) -> float:
-        """Return the tag with the time that running missions have had so far."""
-        if self.running and now > self.at:
-            return self.tag + self.running * (now - self.at) * self.inverse_weight
-        return self.tag
-
-    def drop_gone(self) -> None:
-        """Let the first of each line be one that is still queued."""
-        line, carried = self.line, self.carried
-        while line and not line[0].queued:
-            line.popleft()
-        while carried and not carried[0].queued:
-            carried.popleft()
-
-    def take_next(self, now: float) -> Entry:
-        """Take the mission whose turn it is out of its line. The seat must not be empty."""
-        line = self.line
-        if not self.carried and line[0].queued:
-            self.clock = now
-            return line.popleft()
-        self.drop_gone()
-        carried = self.carried
-        if carried and (not line or carried[0].since <= self.clock):
-            return carried.popleft()
-        self.clock = now
-        return line.popleft()
-
-    def next_due(self) -> float | None:
-        """Return when age next lifts a mission of this seat, None for an empty one."""
-        self.drop_gone()
-        if self.level.index == 0:
-            return self.turn + AGEING_STEP_S if self.size else None
-        due = self.clock + AGEING_STEP_S if self.line else None
-        if self.carried and (due is None or self.carried[0].since + AGEING_STEP_S < due):
-            due = self.carried[0].since + AGEING_STEP_S
-        return due
-
-    def ahead_of(self, entry: Entry) -> int:
-        """Return how many missions of this seat go before a queued one of it."""
-        self.drop_gone()
-        line = [other for other in self.line if other.queued]
-        carried = [other for other in self.carried if other.queued]
-        older = sum(other.since <= self.clock for other in carried)
-        order = [*carried[:older], *line[:1], *carried[older:], *line[1:]]
-        return next(place for place, other in enumerate(order) if other is entry)
 
 
 class Level:
@@ -204,9 +85,8 @@ class Level:
         if seat.epoch != self.epoch:
             seat.epoch = self.epoch
             seat.tag = 0.0
-        lag = self.least(now) - seat.live(now)
-        if lag > 0:
-            seat.tag += lag
+        seat.settle(now)
+        seat.tag = max(seat.tag, self.least(now))
 
     def best(self, now: float) -> Seat | None:
         """Return the seat to be served next; it is then at the top of the heap."""
@@ -256,13 +136,12 @@ class Level:
         else:
             heappop(self.heap)
             self._unlist(seat)
+            seat.clear()
         return entry
 
     def charge(self, seat: Seat, entry: Entry, now: float) -> None:
         """Note that a mission starts."""
-        if seat.running and now > seat.at:
-            seat.tag += seat.running * (now - seat.at) * seat.inverse_weight
-        seat.at = now
+        seat.settle(now)
         seat.tag += seat.start_charge
         seat.running += 1
         if not seat.busy:
@@ -277,9 +156,7 @@ class Level:
         """Note that a running mission gives its slot back."""
         del self.running[entry.pid]
         seat = self.seats[entry.user_id]
-        if now > seat.at:
-            seat.tag += seat.running * (now - seat.at) * seat.inverse_weight
-        seat.at = now
+        seat.settle(now)
         seat.running -= 1
         if not self.running:
             self.rest()
@@ -295,29 +172,14 @@ class Level:
     def join(self, seat: Seat, entry: Entry, *, carried: bool, now: float) -> None:
         """Queue a mission, last of its line."""
         entry.level = self.index
-        line = seat.line
-        if not seat.size:
-            line.clear()
-            seat.carried.clear()
-            seat.clock = seat.turn = entry.since
-        elif not carried and not (line and line[0].queued):
-            seat.drop_gone()
-            if not line:
-                seat.clock = entry.since
-        (seat.carried if carried else line).append(entry)
-        seat.size += 1
+        seat.add(entry, carried=carried)
         self.queued += 1
         if seat.size == 1:
             self.enlist(seat, now)
 
     def lift_out(self, seat: Seat, due: float) -> Entry:
-        """Take out the mission that age lifts at ``due``, as :meth:`Seat.next_due` said."""
-        if seat.carried and seat.carried[0].since + AGEING_STEP_S == due:
-            entry = seat.carried.popleft()
-        else:
-            seat.clock = due
-            entry = seat.line.popleft()
-        entry.since = due
+        """Take the mission out that age lifts at ``due``, the seat's next."""
+        entry = seat.take_lifted(due)
         self.shrink(seat)
         return entry
 
@@ -328,23 +190,20 @@ class Level:
         if not seat.size:
             if seat.ticket:
                 self._unlist(seat)
-            seat.line.clear()
-            seat.carried.clear()
+            seat.clear()
             self.rest()
-        elif len(seat.line) + len(seat.carried) > 32 + 2 * seat.size:
-            seat.line = deque(entry for entry in seat.line if entry.queued)
-            seat.carried = deque(entry for entry in seat.carried if entry.queued)
+        else:
+            seat.compact()
 
     def forgive(self, seat: Seat, now: float) -> None:
         """Bring a listed seat that went unserved too long down to the least of the active.
 
         Those who come later stand behind it, so that only the seats now listed can go before it.
         """
-        if not seat.ticket:
-            return
-        debt = seat.live(now) - self.least(now)
-        if debt > 0 and seat.ticket:
-            seat.tag -= debt
+        first = self.best(now)
+        if seat.ticket and first is not seat:
+            seat.settle(now)
+            seat.tag = min(seat.tag, self.heap[0][0])
             self._unlist(seat)
             self._list(seat)
 

@@ -23,25 +23,20 @@ and breaks nothing else.
 """
 
 from collections.abc import Iterator, Mapping
-from heapq import heappop, heappush, heapreplace
 from types import MappingProxyType
 
 import msgspec
 
+from control_tower.ageing import Ageing
 from control_tower.errors import KernelBug
-from control_tower.fair_share import Entry, Level, Seat
+from control_tower.fair_share import Level
 from control_tower.records import Priority
+from control_tower.seats import Entry
 
 PRIORITIES = tuple(Priority)
 """By level: 0 is the most urgent."""
 
 LEVELS: Mapping[Priority, int] = {priority: level for level, priority in enumerate(PRIORITIES)}
-
-AGEING_BATCH = 256
-"""How many lines one call lets age at most: about a millisecond.
-
-Ten thousand users whose missions came in one instant age in one instant; the rest of them is left
-to the next calls."""
 
 MIN_RUN_S = 1.0
 """How long a mission runs at least before it may be preempted (again)."""
@@ -82,8 +77,7 @@ class ReadyQueue:
         self._entries: dict[str, Entry] = {}
         self._running_of: dict[str, int] = {}
         self._free = slots
-        self._timers: list[tuple[float, int, Seat]] = []
-        self._timers_made = 0
+        self._ageing = Ageing(self._levels)
 
     @property
     def running(self) -> int:
@@ -132,7 +126,7 @@ class ReadyQueue:
         """
         if pid in self._entries:
             raise KernelBug(f"{pid} is queued or running already")
-        self._age(now)
+        self._ageing.run(now)
         index = LEVELS[priority]
         if effective is not None:
             index = min(index, LEVELS[effective])
@@ -141,7 +135,7 @@ class ReadyQueue:
         seat = level.seat(user_id, now)
         level.join(seat, entry, carried=effective is not None, now=now)
         if not seat.timed:
-            self._arm(seat)
+            self._ageing.arm(seat)
 
     def pop(self, now: float) -> Grant | None:
         """Give a slot to the mission whose turn it is.
@@ -151,7 +145,7 @@ class ReadyQueue:
         """
         if not self._free:
             return None
-        self._age(now)
+        self._ageing.run(now)
         for level in self._levels:
             if level.queued:
                 seat = level.best(now)
@@ -173,7 +167,7 @@ class ReadyQueue:
             raise KernelBug(f"{pid} is queued or running already")
         if not self._free or user_id in self._full:
             return None
-        self._age(now)
+        self._ageing.run(now)
         index = LEVELS[priority]
         if any(level.queued and level.best(now) for level in self._levels[: index + 1]):
             return None
@@ -232,14 +226,14 @@ class ReadyQueue:
             raise KernelBug(f"{pid} is neither queued nor running")
         if old.priority is priority:
             return
-        self._age(now)
+        self._ageing.run(now)
         level = self._levels[LEVELS[priority]]
         entry = self._entries[pid] = Entry(pid, old.user_id, priority, level.index, now)
         if old.queued:
             self._withdraw(old)
             seat = level.seat(entry.user_id, now)
             level.join(seat, entry, carried=False, now=now)
-            self._arm(seat)
+            self._ageing.arm(seat)
         else:
             self._levels[old.level].settle(old, now)
             seat = level.seat(entry.user_id, now)
@@ -258,7 +252,7 @@ class ReadyQueue:
         entry = self._entries.get(pid)
         if entry is None or not entry.queued:
             return None
-        self._age(now)
+        self._ageing.run(now)
         ahead = sum(self._eligible(level) for level in self._levels[: entry.level])
         return 1 + ahead + self._levels[entry.level].ahead_of(entry, now)
 
@@ -273,7 +267,7 @@ class ReadyQueue:
         entry = self._entries.get(pid)
         if self._free or entry is None or entry.queued or not self.queued:
             return False
-        self._age(now)
+        self._ageing.run(now)
         if now - entry.since < MIN_RUN_S or not self._wanted(entry.level, 1):
             return False
         for place, other in enumerate(self._lowest_first(now), 1):
@@ -285,7 +279,7 @@ class ReadyQueue:
         """Return the running mission that is to yield first, None when none has to."""
         if self._free or not self.queued:
             return None
-        self._age(now)
+        self._ageing.run(now)
         lowest = next(self._lowest_first(now), None)
         if lowest is None or not self._wanted(lowest.level, 1):
             return None
@@ -296,19 +290,8 @@ class ReadyQueue:
 
         For the shell's timer. The time may have come already: then ask again soon.
         """
-        self._age(now)
-        timers = self._timers
-        while timers:
-            due, number, seat = timers[0]
-            true_due = seat.next_due()
-            if true_due is None:
-                heappop(timers)
-                seat.timed = False
-            elif true_due > due:
-                heapreplace(timers, (true_due, number, seat))
-            else:
-                return due
-        return None
+        self._ageing.run(now)
+        return self._ageing.next_due()
 
     def _grant(self, entry: Entry) -> Grant:
         self._free -= 1
@@ -356,39 +339,3 @@ class ReadyQueue:
     def _eligible(self, level: Level) -> int:
         seats = (level.seats.get(user_id) for user_id in self._full)
         return level.queued - sum(seat.size for seat in seats if seat is not None)
-
-    def _age(self, now: float) -> None:
-        """Let the ageing that was due by ``now`` happen, in the order of its times."""
-        timers = self._timers
-        batch = AGEING_BATCH
-        while batch and timers and timers[0][0] <= now:
-            batch -= 1
-            fired, _, seat = heappop(timers)
-            seat.timed = False
-            due = seat.next_due()
-            if due is None:
-                continue
-            if due <= fired:
-                self._lift(seat, due, now)
-            self._arm(seat)
-
-    def _lift(self, seat: Seat, due: float, now: float) -> None:
-        level = seat.level
-        if level.index == 0:
-            seat.turn = due
-            level.forgive(seat, now)
-            return
-        entry = level.lift_out(seat, due)
-        above = self._levels[level.index - 1]
-        target = above.seat(entry.user_id, now)
-        above.join(target, entry, carried=True, now=now)
-        self._arm(target)
-
-    def _arm(self, seat: Seat) -> None:
-        if seat.timed:
-            return
-        due = seat.next_due()
-        if due is not None:
-            seat.timed = True
-            self._timers_made += 1
-            heappush(self._timers, (due, self._timers_made, seat))
