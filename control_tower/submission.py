@@ -23,6 +23,7 @@ from control_tower.states import State
 from control_tower.unit import InsertMessage, InsertMission, InsertSession, TouchSession
 from events.payloads import MessageCreated, MissionSubmitted, SessionCreated
 from events.times import rfc3339_or_none
+from events.types import Scope
 
 TITLE_CHARACTERS = 50
 """A session's title is so much of its first message until it is renamed (rest.md)."""
@@ -116,7 +117,8 @@ class Submissions:
                 last_activity=p.now,
             )
             p.writes.append(InsertSession(session))
-            p.event(SessionCreated(session=session_json(session)))
+            scope = Scope(pcb.session_id, pcb.user_id)
+            p.event(SessionCreated(session=session_json(session)), scope)
         return self.say_user_message(p, pcb.mission)
 
     def say_user_message(self, p: Proposal, text: str) -> str:

@@ -1,0 +1,1 @@
+"""A whole tower for tests: virtual time, an inline store, and user land made of functions."""
