@@ -55,7 +55,7 @@ class _Call:
             result = self._function()
             if inspect.isawaitable(result):
                 result = await result
-        except Exception as error:  # the thread's outcome: it is raised there
+        except Exception as error:  # noqa: BLE001 - the outcome: it is raised in the thread
             self.outcome.set_exception(error)
         except BaseException:
             self.outcome.set_exception(Parked("the mission does not go on in this run"))

@@ -43,30 +43,34 @@ def check_inside(value: object, where: str = "", depth: int = 0) -> None:
     """
     if depth > MAX_DEPTH:
         raise OutOfBounds(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        _check_text(value, where)
-    elif isinstance(value, bool) or value is None:
-        return
-    elif isinstance(value, int):
-        if abs(value) > MAX_INTEGER:
-            raise OutOfBounds(f"{where or 'a number'}: an integer beyond 64 bits")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise OutOfBounds(f"{where or 'a number'}: not a finite number")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check_text(key, where or "a key")
-            check_inside(inner, f"{where}.{key}" if where else key, depth + 1)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            check_inside(inner, f"{where}[{index}]", depth + 1)
-    else:
-        raise OutOfBounds(f"{where or 'a value'}: not JSON")
+    match value:
+        case str():
+            _check_text(value, where)
+        case None | bool():
+            return
+        case int() | float():
+            _check_number(value, where)
+        case dict():
+            for key, inner in value.items():
+                _check_text(key, where)
+                check_inside(inner, f"{where}.{key}" if where else key, depth + 1)
+        case list():
+            for index, inner in enumerate(value):
+                check_inside(inner, f"{where}[{index}]", depth + 1)
+        case _:
+            raise OutOfBounds(f"{where or 'a value'}: not JSON")
+
+
+def _check_number(value: float, where: str) -> None:
+    if not math.isfinite(value):
+        raise OutOfBounds(f"{where or 'a number'}: not a finite number")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise OutOfBounds(f"{where or 'a number'}: an integer beyond 64 bits")
 
 
 def _check_text(text: object, where: str) -> None:
     if not isinstance(text, str):
-        raise OutOfBounds(f"{where}: a key that is not text")
+        raise OutOfBounds(f"{where or 'arguments'}: a key that is not text")
     if "\0" in text:
         raise OutOfBounds(f"{where or 'text'}: contains NUL")
     try:
@@ -108,22 +112,24 @@ def storable(value: object, clean: Callable[[str], str] = str) -> Json:
 def _cleaned(value: object, clean: Callable[[str], str], depth: int) -> Json:
     if depth > MAX_DEPTH:
         raise OutOfBounds(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        return clean(clean_text(value))
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= MAX_INTEGER else str(value)
-    if isinstance(value, dict):
-        return {
-            clean(clean_text(str(key))): _cleaned(inner, clean, depth + 1)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_cleaned(inner, clean, depth + 1) for inner in value]
-    raise OutOfBounds("it holds something that is not JSON")
+    match value:
+        case str():
+            return clean(clean_text(value))
+        case None | bool():
+            return value
+        case int():
+            return value if abs(value) <= MAX_INTEGER else str(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {
+                clean(clean_text(str(key))): _cleaned(inner, clean, depth + 1)
+                for key, inner in value.items()
+            }
+        case list():
+            return [_cleaned(inner, clean, depth + 1) for inner in value]
+        case _:
+            raise OutOfBounds("it holds something that is not JSON")
 
 
 def clean_text(text: str) -> str:

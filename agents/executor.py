@@ -11,25 +11,22 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeGuard
-
-import msgspec
 
 from agents import secret
 from agents.bounds import OutOfBounds, clean_text, storable
 from agents.breaker import FAILURES, WINDOW_S, Breaker, BreakerState
 from agents.errors import ToolDeclined
 from agents.health import CallStatus, HealthBook
+from agents.planner import Planner, named_values
 from agents.program import plain_result
 from agents.registry import Registry
-from agents.secret import Secret
 from agents.threads import TOOL_THREADS
 from agents.tool_context import Search, ToolContext
 from agents.tool_spec import ToolSpec
 from agents.workspace import Files, Workspace
 from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid
 from control_tower.ports import Clock, EffectContext, ToolPlan
-from events.payloads import BreakerClosed, BreakerHalfOpened, BreakerOpened, JsonObject
+from events.payloads import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from events.times import rfc3339
 from events.types import EventData, Json
 
@@ -70,7 +67,7 @@ class Executor:
         search: Search | None = None,
         secrets: Mapping[str, str] = os.environ,
     ) -> None:
-        self._registry = registry
+        self._planner = Planner(registry, secrets)
         self._store = store
         self._clock = clock
         self._search = search
@@ -80,35 +77,14 @@ class Executor:
         self.health = HealthBook()
 
     def plan(self, tool: object, arguments: Mapping[str, object]) -> ToolPlan:
-        """Validate a call. ``tool`` is a name or a registered function.
-
-        Raises:
-            ToolInvalid: for an unknown tool, arguments that do not fit, or a secret not set.
-        """
-        spec = self._find(tool)
-        try:
-            _refuse_shown(arguments)
-            complete, given = self._validate(spec, arguments)
-        except RecursionError:
-            raise ToolInvalid(f"{spec.name} cannot take arguments nested so deep.") from None
-        return _plan(spec, arguments=complete, identity=given)
+        """Validate a call; see :meth:`agents.planner.Planner.plan`."""
+        return self._planner.plan(tool, arguments)
 
     def edit(
         self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
     ) -> ToolPlan:
-        """Validate what a person made of a call's arguments.
-
-        Args:
-            tool: the tool's name.
-            proposed: the arguments as they were planned and shown.
-            arguments: what shall run instead. A secret may stay where the person saw one, in the
-                form in which it was shown; no other can be named.
-
-        Raises:
-            ToolInvalid: if they do not fit, naming the argument.
-        """
-        restored = _restore(arguments, _secrets_in(proposed))
-        return self.plan(tool, _object(restored))
+        """Validate a person's edit of a call; see :meth:`agents.planner.Planner.edit`."""
+        return self._planner.edit(tool, proposed, arguments)
 
     def blocked_until(self, tool: str, now: float) -> float | None:
         """Return when a call of ``tool`` may be tried; None if it may be made now."""
@@ -143,7 +119,7 @@ class Executor:
             AgentError: as the call's outcome; any other exception of the tool becomes
                 ``ToolFailed`` with its class and message.
         """
-        attempt = self._begin(self._find(plan.name))
+        attempt = self._begin(self._planner.find(plan.name))
         try:
             output = await self._call(attempt, plan, effect)
         except BaseException as raised:
@@ -159,7 +135,7 @@ class Executor:
     async def _call(self, attempt: _Attempt, plan: ToolPlan, effect: EffectContext) -> Json:
         spec, revealed = attempt.spec, attempt.revealed
         arguments = secret.reveal(plan.arguments, self._secrets, revealed)
-        keywords = spec.schema.keywords(_object(arguments))
+        keywords = spec.schema.keywords(named_values(arguments))
         if spec.schema.context_parameter is not None:
             keywords[spec.schema.context_parameter] = self._context(attempt, effect)
         if spec.in_loop:
@@ -191,17 +167,6 @@ class Executor:
             delta=delta if attempt.spec.in_loop else from_thread,
             search=self._search,
         )
-
-    def _find(self, tool: object) -> ToolSpec:
-        spec = self._registry.find_tool(tool)
-        if spec is not None:
-            return spec
-        if not isinstance(tool, str):
-            name = getattr(tool, "__name__", type(tool).__name__)
-            raise ToolInvalid(f"{name} is not a registered tool; decorate it with @tool(...).")
-        near = self._registry.nearest_tool(tool)
-        hint = f" Did you mean {near}?" if near else ""
-        raise ToolInvalid(f"There is no tool called {tool[:MAX_SHOWN_CHARACTERS]}.{hint}")
 
     def _breaker(self, tool: str) -> Breaker:
         if tool not in self._breakers:
@@ -265,71 +230,6 @@ class Executor:
         failures = breaker.failures(self._clock.now())
         self.on_breaker(event(tool=tool, failures=failures, retry_at=retry_at))
 
-    def _validate(
-        self, spec: ToolSpec, arguments: Mapping[str, object]
-    ) -> tuple[JsonObject, JsonObject]:
-        """Return the complete arguments and the given ones, secrets in their stead."""
-        if not secret.contains(arguments):
-            checked = spec.schema.check(arguments)
-            return checked.complete, checked.given
-        revealed: dict[str, str] = {}
-
-        def value(one: Secret) -> str:
-            revealed[one.name] = secret.look_up(one, self._secrets)
-            return revealed[one.name]
-
-        try:
-            checked = spec.schema.check(_object(secret.replace(arguments, value)))
-        except ToolInvalid as error:
-            raise ToolInvalid(secret.redact(error.message, revealed)) from None
-        return (
-            _object(secret.mark(checked.complete, arguments, self._shown)),
-            _object(secret.mark(checked.given, arguments, _named)),
-        )
-
-    def _shown(self, one: Secret) -> JsonObject:
-        return secret.shown(one.name, secret.look_up(one, self._secrets))
-
-
-def _named(one: Secret) -> JsonObject:
-    return {"secret": one.name}
-
-
-def _object(value: object) -> JsonObject:
-    if not isinstance(value, dict):
-        raise ToolInvalid("Arguments are named values.")
-    return value
-
-
-def _plan(spec: ToolSpec, arguments: JsonObject, identity: JsonObject) -> ToolPlan:
-    return ToolPlan(
-        name=spec.name,
-        arguments=arguments,
-        identity=identity,
-        risk=spec.risk,
-        confirm=spec.asks,
-        idempotent=spec.idempotent,
-        staged=spec.staged,
-        timeout_s=spec.timeout_s,
-        retries=spec.retries,
-        on_open=spec.on_open,
-        message=_question(spec, arguments),
-    )
-
-
-def _question(spec: ToolSpec, arguments: JsonObject) -> str:
-    """Return what a person is asked before the call; the arguments stand beside it in full."""
-    said = ", ".join(f"{name} = {_short(value)}" for name, value in arguments.items())
-    call = f"Run {spec.name} with {said}?" if said else f"Run {spec.name}?"
-    return f"{spec.summary} {call}" if spec.summary else call
-
-
-def _short(value: object) -> str:
-    if secret.is_shown(value) and isinstance(value, dict):
-        return f"the secret {value['secret']}"
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
-
 
 def _cancelled_from_outside() -> bool:
     task = asyncio.current_task()
@@ -351,42 +251,3 @@ def _outcome(raised: BaseException, revealed: Mapping[str, str]) -> AgentError:
         said = secret.redact(clean_text(str(raised)), revealed)
         return ToolFailed(f"{type(raised).__name__}: {said}"[:MAX_ERROR_CHARACTERS])
     raise raised
-
-
-def _refuse_shown(value: object) -> None:
-    """Refuse the reserved form of a secret in arguments that are not a person's edit.
-
-    Raises:
-        ToolInvalid: if it stands anywhere.
-    """
-    if secret.is_shown(value):
-        raise ToolInvalid('An object of "secret" and "sha256" is reserved for secrets.')
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            _refuse_shown(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _refuse_shown(inner)
-
-
-def _secrets_in(value: object) -> list[JsonObject]:
-    if secret.is_shown(value) and isinstance(value, dict):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [found for inner in value for found in _secrets_in(inner)] if _is_list(value) else []
-
-
-def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
-    return isinstance(value, list | tuple)
-
-
-def _restore(value: object, offered: list[JsonObject]) -> object:
-    """Return ``value`` with each shown secret that was offered as a :class:`Secret` again."""
-    if isinstance(value, dict) and value in offered:
-        return Secret(value["secret"])
-    if isinstance(value, Mapping):
-        return {key: _restore(inner, offered) for key, inner in value.items()}
-    if _is_list(value):
-        return [_restore(inner, offered) for inner in value]
-    return value

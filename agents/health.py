@@ -74,7 +74,7 @@ class Noted:
 
 @dataclass(slots=True, frozen=True)
 class HealthReport:
-    """A tool's health. ``status`` is the last hour's, or the day's while the hour knows too little."""
+    """A tool's health: ``status`` is the hour's, or the day's while the hour knows too little."""
 
     tool: str
     status: HealthStatus

@@ -36,7 +36,7 @@ def form_of(function: Function) -> Form:
     """Return how ``function`` must be run; callable objects are judged by ``__call__``."""
     while isinstance(function, partial):
         function = function.func
-    code = function if inspect.isroutine(function) else getattr(function, "__call__")  # noqa: B004
+    code = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isasyncgenfunction(code):
         return Form.STREAM
     if inspect.iscoroutinefunction(code):

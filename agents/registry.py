@@ -67,6 +67,14 @@ class Registry:
         """Register a function as a tool; see :func:`agents.tool`.
 
         Args:
+            risk: how dangerous a call is.
+            idempotent: whether a call may safely be made twice.
+            timeout_s: bound of one attempt.
+            retries: further attempts after a failure.
+            confirm: overrules what the risk says about asking.
+            tags: free labels.
+            on_open: what a call does while the tool's breaker is open.
+            name: the function's name by default.
             staged: its only effect is what it changes in ``ToolContext.workspace``; such a call
                 is never in doubt after a crash.
         """
@@ -165,9 +173,9 @@ def default_registry() -> Registry:
 
 def builtin_registry() -> Registry:
     """Return a fresh registry that has only the built-in agents and tools."""
-    # Imported here: the built-ins are ordinary users of this module.
-    from agents.builtin import register_agents
-    from agents.tools import register_tools
+    # Imported late, because the built-ins are ordinary users of this module.
+    from agents.builtin import register_agents  # noqa: PLC0415
+    from agents.tools import register_tools  # noqa: PLC0415
 
     registry = Registry()
     register_agents(registry)

@@ -189,7 +189,8 @@ class ArgumentSchema:
 class _Untitled(GenerateJsonSchema):
     """Leaves out the titles that only repeat the names of the parameters."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        """Return False."""
         return False
 
 

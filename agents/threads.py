@@ -100,7 +100,7 @@ class _Job:
         result, error = None, None
         try:
             result = self._context.run(self._function)
-        except BaseException as raised:  # whatever it raised is its outcome, Parked included
+        except BaseException as raised:  # noqa: BLE001 - its outcome, Parked included
             error = raised
         try:
             self._loop.call_soon_threadsafe(self._deliver, result, error)

@@ -7,7 +7,7 @@ and answers with a line for each. What it streams is exactly what it answers.
 import asyncio
 from typing import TYPE_CHECKING, Any, assert_never
 
-from agents.builtin import phrases
+from agents.builtin import commands, phrases
 from agents.builtin.asking import question_about
 from agents.errors import (
     AgentError,
@@ -78,36 +78,38 @@ class _Answer:
         self._pieces.append(piece)
 
 
-async def _do(ctx: "Context", command: phrases.Command, answer: _Answer) -> None:
+async def _do(  # noqa: C901, PLR0912 - an arm for each command
+    ctx: "Context", command: commands.Command, answer: _Answer
+) -> None:
     match command:
-        case phrases.Calculate(expression=expression):
+        case commands.Calculate(expression=expression):
             answer.say(f"{expression} = {await ctx.tool('calculator', expression=expression)}")
-        case phrases.ListFiles():
+        case commands.ListFiles():
             answer.say(_listing(await ctx.tool("workspace.list")))
-        case phrases.Read(name=name):
+        case commands.Read(name=name):
             answer.say(str(await ctx.tool("workspace.read", name=name)))
-        case phrases.Write(name=name, text=text):
+        case commands.Write(name=name, text=text):
             answer.say(_written(await ctx.tool("workspace.write", name=name, text=text)))
-        case phrases.Delete(name=name):
+        case commands.Delete(name=name):
             answer.say(await _delete(ctx, name))
-        case phrases.Remind(seconds=span, text=text):
+        case commands.Remind(seconds=span, text=text):
             answer.say(await _remind(ctx, span, text))
-        case phrases.Wait(seconds=span):
+        case commands.Wait(seconds=span):
             answer.say(await _wait(ctx, span))
-        case phrases.Ask(about=about):
+        case commands.Ask(about=about):
             question = question_about(about)
             answer.say(question.answered(await ctx.clarify(question.text, question.options)))
-        case phrases.Count(to=to):
+        case commands.Count(to=to):
             await _count(ctx, to, answer)
-        case phrases.Work(steps=steps):
+        case commands.Work(steps=steps):
             answer.say(await _work(ctx, steps))
-        case phrases.Time():
+        case commands.Time():
             answer.say(_time(await ctx.tool("clock")))
-        case phrases.Search(query=query):
+        case commands.Search(query=query):
             answer.say(_found(await ctx.tool("search_history", query=query)))
-        case phrases.Help():
+        case commands.Help():
             answer.say(ABILITIES)
-        case phrases.Unknown(text=text):
+        case commands.Unknown(text=text):
             answer.say(f"I do not understand “{_short(text)}”. {ABILITIES}")
         case never:
             assert_never(never)

@@ -13,6 +13,7 @@ async def clock(ctx: ToolContext, timezone: str = "UTC") -> JsonObject:
     """Tell the time.
 
     Args:
+        ctx: given by the executor.
         timezone: a name such as Europe/Vienna; UTC by default.
     """
     try:

@@ -18,6 +18,7 @@ async def search_history(
     """Search the user's earlier messages.
 
     Args:
+        ctx: given by the executor.
         query: words to look for.
         limit: how many to return at most.
     """

@@ -24,6 +24,7 @@ async def read_file(ctx: ToolContext, name: str) -> str:
     """Read a text file of this session.
 
     Args:
+        ctx: given by the executor.
         name: the file's name.
     """
     file = await ctx.workspace.read(name)
@@ -37,6 +38,7 @@ async def write_file(ctx: ToolContext, name: str, text: str) -> JsonObject:
     """Write a text file of this session, replacing one of the same name.
 
     Args:
+        ctx: given by the executor.
         name: a plain file name, without folders.
         text: the whole new content.
     """
@@ -49,6 +51,7 @@ async def delete_file(ctx: ToolContext, name: str) -> JsonObject:
     """Delete a file of this session for good.
 
     Args:
+        ctx: given by the executor.
         name: the file's name.
     """
     return {"deleted": await ctx.workspace.delete(name)}
