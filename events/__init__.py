@@ -1,1 +1,1 @@
-"""The ground: event types, their codec, the log's port and the fan-out. Imports no other package."""
+"""The ground: event types, their codec, the log's port, the fan-out. Imports no other package."""

@@ -1,0 +1,289 @@
+"""Where a connection stands in the log: the rule by which every event reaches it exactly once.
+
+The problem. A connection has topics. They were attached at different times, each from an offset
+of its own choice (``since``), and they overlap: one event may be about several of them. While an
+older stretch is replayed for one topic, the log grows for all of them, and further calls attach,
+replace and detach topics. Still each durable event that is due must be written once, none left
+out, and those of one stretch in the order of their offsets.
+
+The state. Every topic *t* has a filter, and two offsets:
+
+* ``after``: where it was attached; it never asks for anything up to there;
+* ``at``: how far it has got. Everything in ``(after, at]`` that its filter matches was written.
+
+The stretch ``(after, at]`` with its filter is what *t* **was told**. The whole position of a
+connection is its lowest ``at``; nothing else is remembered of what was sent, and nothing is kept
+to be sent. While all topics are at the head the connection is **live**: it belongs to a view and
+the offsets are not even written down, since all of them are the head.
+
+The step. The events behind the lowest ``at``, up to any offset *u*, are looked at in order, and
+then every ``at`` below *u* becomes *u*. An event at offset *o* is **due** if
+
+1. some topic with ``at < o`` matches it (it *wants* the event), and
+2. no topic that matches it was told it, that is, has ``after < o <= at``.
+
+Then it is written. So an event that several topics want is written once, since all of them pass
+*o* in the same step; an event that a topic further ahead had already brought is skipped (rule 2);
+and an event that a topic further ahead did *not* bring, because it was attached behind it
+(``o <= after``), is written now. Rule 2 is why ``after`` is kept: "a replay skips only what an
+attached topic had matched".
+
+In order: the lowest ``at`` only ever falls when a call attaches a topic from further back ("the
+older ones first"). Between two such calls it rises, and what is written rises with it.
+
+Live again: when the lowest ``at`` is the head, all of them are, and in that same step the
+connection joins its view. Nothing can be published between "is the head" and "joined", since both
+happen in one turn of the loop. Nothing has to be buffered either: until then, whatever is
+published only moves the head, and is read when the position gets there.
+
+Replacing a topic's filter, or attaching it again from further back, must not forget what it was
+told under the old one: that stretch becomes a :class:`Told` of the topic, and rule 2 looks at
+those too. Detaching a topic does forget: who attaches it anew wants it anew. Only topics that were
+attached before that moment, and whose replay is still under way, must not bring again what the
+detached one had brought; for them its stretches stay until the connection is live.
+
+When reading pages of the log only the topics with the lowest ``at`` are asked for, so a page may
+be used up to the next higher ``at`` only (:meth:`Position.ceiling`): behind that, another topic
+wants events that the page does not have. The ring has every event and knows no such bound.
+
+A topic that was attached for one mission only (``implicit``) ends when the position passes that
+mission's terminal event.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from events.payloads import TERMINAL_TYPES
+from events.topics import Filter
+from events.types import Scope
+
+MAX_TOLD: Final = 64
+"""Stretches remembered of one topic's former filters. Beyond, the oldest is forgotten: a client
+that changed a topic's filter more often than this, and then replays from before, sees doubles."""
+
+MAX_GHOSTS: Final = 256
+"""Detached topics remembered during a replay; likewise."""
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A topic of a connection. ``serial`` orders attachments in time."""
+
+    filter: Filter
+    serial: int
+    after: int
+    at: int
+    implicit: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Told:
+    """What a former filter had brought: events of ``(after, upto]`` that it matches."""
+
+    filter: Filter
+    after: int
+    upto: int
+    serial: int
+
+    def covers(self, offset: int, event_type: str, scope: Scope) -> bool:
+        """Whether the event was brought."""
+        return self.after < offset <= self.upto and self.filter.accepts(event_type, scope)
+
+
+class Position:
+    """Where a connection stands. All methods that look at ``at`` want the position not live."""
+
+    __slots__ = ("_attachments", "_former", "_ghosts", "_implicit", "_serial", "live")
+
+    def __init__(self) -> None:
+        self._attachments: dict[str, Attachment] = {}
+        self._implicit = 0
+        self._former: dict[str, list[Told]] = {}
+        self._ghosts: dict[str, list[Told]] = {}
+        self._serial = 0
+        self.live = True
+
+    def __contains__(self, topic: str) -> bool:
+        return topic in self._attachments
+
+    @property
+    def filters(self) -> frozenset[Filter]:
+        """The filters of all topics: the name of the view that it belongs to when live."""
+        return frozenset(attachment.filter for attachment in self._attachments.values())
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that were asked for, in the order of asking; implicit ones are left out."""
+        return [topic for topic, one in self._attachments.items() if not one.implicit]
+
+    @property
+    def has_implicit(self) -> bool:
+        """Whether any topic ends by itself."""
+        return self._implicit > 0
+
+    @property
+    def implicit_topics(self) -> list[str]:
+        """The topics that end by themselves."""
+        return [topic for topic, one in self._attachments.items() if one.implicit]
+
+    def filter_of(self, topic: str) -> Filter | None:
+        """Return the filter of a topic, None if it is not attached."""
+        attachment = self._attachments.get(topic)
+        return attachment.filter if attachment is not None else None
+
+    def is_implicit(self, topic: str) -> bool:
+        """Whether the topic is attached and ends by itself."""
+        attachment = self._attachments.get(topic)
+        return attachment is not None and attachment.implicit
+
+    def lowest(self, head: int) -> int:
+        """Return the offset up to which all topics have everything."""
+        if self.live or not self._attachments:
+            return head
+        return min(one.at for one in self._attachments.values())
+
+    def behind(self) -> tuple[str, ...]:
+        """Return the topics at the lowest offset, sorted: whose events a page must have."""
+        low = min(one.at for one in self._attachments.values())
+        return tuple(sorted(topic for topic, one in self._attachments.items() if one.at == low))
+
+    def ceiling(self, head: int) -> int:
+        """Return how far a page of the topics :meth:`behind` may be used."""
+        low = self.lowest(head)
+        return min((one.at for one in self._attachments.values() if one.at > low), default=head)
+
+    def freeze(self, head: int) -> None:
+        """Stop being live: from now on the offsets are written down."""
+        if self.live:
+            self.live = False
+            for one in self._attachments.values():
+                one.at = head
+
+    def rewind(self, to: int) -> None:
+        """Freeze a live position at ``to``, before which everything was written."""
+        self.live = False
+        for one in self._attachments.values():
+            one.at = max(to, one.after)
+
+    def thaw(self, head: int) -> bool:
+        """Become live if everything up to ``head`` was told; return whether it is."""
+        if not self.live and self.lowest(head) >= head:
+            self.live = True
+            self._ghosts.clear()
+        return self.live
+
+    def attach(
+        self, wanted: Filter, since: int | None, head: int, *, implicit: bool = False
+    ) -> None:
+        """Attach a topic, or replace its filter.
+
+        ``since`` None is "now"; a topic whose replay is under way then keeps its place. The
+        position must be frozen if ``since`` is below ``head``.
+        """
+        self._serial += 1
+        old = self._attachments.get(wanted.topic)
+        if old is None:
+            start = head if since is None else since
+        else:
+            reached = head if self.live else old.at
+            self._retire(old, reached)
+            self._implicit -= old.implicit
+            start = reached if since is None else since
+        self._implicit += implicit
+        self._attachments[wanted.topic] = Attachment(wanted, self._serial, start, start, implicit)
+
+    def detach(self, topic: str) -> None:
+        """Let a topic go. What it was told still counts for the replays under way."""
+        gone = self._attachments.pop(topic, None)
+        if gone is None:
+            return
+        self._implicit -= gone.implicit
+        former = self._former.pop(topic, [])
+        if self.live or not self._attachments:
+            return
+        self._serial += 1
+        former.append(Told(gone.filter, gone.after, gone.at, 0))
+        ghosts = self._ghosts.pop(topic, [])
+        ghosts += [Told(one.filter, one.after, one.upto, self._serial) for one in former]
+        self._ghosts[topic] = ghosts[-MAX_TOLD:]
+        if len(self._ghosts) > MAX_GHOSTS:
+            del self._ghosts[next(iter(self._ghosts))]
+
+    def due(self, offset: int, event_type: str, scope: Scope) -> bool:
+        """Whether the event must be written: rules 1 and 2 above."""
+        newest_wish = 0
+        for topic in scope.topics:
+            one = self._attachments.get(topic)
+            if one is None or offset <= one.after:
+                continue
+            if not one.filter.accepts(event_type, scope):
+                continue
+            if offset <= one.at:
+                return False
+            newest_wish = max(newest_wish, one.serial)
+        if not newest_wish:
+            return False
+        if not self._former and not self._ghosts:
+            return True
+        return not self._was_told(newest_wish, offset, event_type, scope)
+
+    def takes_all(self) -> bool:
+        """Whether every event of a page of the topics :meth:`behind` is due, unseen."""
+        if self._former or self._ghosts or self._implicit:
+            return False
+        ones = list(self._attachments.values())
+        return all(one.at == ones[0].at and one.filter.plain for one in ones)
+
+    def ended_by(self, event_type: str, scope: Scope) -> str | None:
+        """Return the implicit topic that ends with this event, if one does."""
+        if event_type not in TERMINAL_TYPES or scope.mission_id is None:
+            return None
+        topic = f"mission:{scope.mission_id}"
+        return topic if self.is_implicit(topic) else None
+
+    def advance(self, upto: int) -> None:
+        """Everything up to ``upto`` was looked at."""
+        for one in self._attachments.values():
+            one.at = max(one.at, upto)
+
+    def at_of(self, topic: str, head: int) -> int | None:
+        """Return how far a topic has got, None if it is not attached."""
+        one = self._attachments.get(topic)
+        if one is None:
+            return None
+        return head if self.live else one.at
+
+    def _retire(self, old: Attachment, reached: int) -> None:
+        former = self._former.setdefault(old.filter.topic, [])
+        if reached > old.after:
+            former.append(Told(old.filter, old.after, reached, 0))
+        if former:
+            self._former[old.filter.topic] = _merged(former)[-MAX_TOLD:]
+        else:
+            del self._former[old.filter.topic]
+
+    def _was_told(self, newest_wish: int, offset: int, event_type: str, scope: Scope) -> bool:
+        for topic in scope.topics:
+            if _any_covers(self._former.get(topic, ()), offset, event_type, scope):
+                return True
+            for ghost in self._ghosts.get(topic, ()):
+                if ghost.serial > newest_wish and ghost.covers(offset, event_type, scope):
+                    return True
+        return False
+
+
+def _any_covers(told: Iterable[Told], offset: int, event_type: str, scope: Scope) -> bool:
+    return any(one.covers(offset, event_type, scope) for one in told)
+
+
+def _merged(told: list[Told]) -> list[Told]:
+    """Join a stretch to the one before it where the two touch and have the same filter."""
+    out: list[Told] = []
+    for one in told:
+        last = out[-1] if out else None
+        if last and last.filter == one.filter and last.after <= one.after <= last.upto:
+            out[-1] = Told(one.filter, last.after, max(last.upto, one.upto), 0)
+        else:
+            out.append(one)
+    return out

@@ -1,0 +1,126 @@
+"""A subscriber: one connection as the fan-out knows it, and its one ordered output.
+
+What is written to a connection is of two kinds: the frames of its view, the same for all members
+and collected once for all, and what is its own (replies, replayed events). :attr:`Subscriber.own`
+says behind how many of the view's frames each own piece stands, so that the two are merged in the
+order in which they came about, with one write a tick.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from events.replay import Position
+
+if TYPE_CHECKING:
+    from events.views import View
+
+
+class Outlet(Protocol):
+    """The way out to one client.
+
+    None of these calls back into the hub before it returns, save that ``write`` may report
+    :meth:`events.hub.Hub.stuck`.
+    """
+
+    def write(self, frames: bytes) -> None:
+        """Send whole WebSocket frames. Never blocks; ignored once the connection is closing."""
+
+    def buffered(self) -> int:
+        """Return how many bytes wait here for the client to read."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what was written; abort if that takes too long."""
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that waits."""
+
+
+class Subscriber:
+    """One connection's place in the fan-out.
+
+    Attributes:
+        position: where it stands in the log.
+        view: its view while it is live and has topics, else None.
+        own: its own pieces, each with the count of the view's pending frames before it.
+        skip: how many of the view's pending frames are from before it joined.
+        plain: nothing about it is special: the view's joined frames can be written as they are.
+        stuck: its transport holds bytes that the client has not taken.
+        joined_at: the head when it joined its view.
+        calls: topics of the calls whose replay is under way.
+        ended: implicit topics whose mission ended in this tick.
+        page: the page of the log it is reading: (topics, after).
+        heard_at, pinged_at, moved_at: instants of the loop's clock.
+        pushed, taken: bytes written while stuck, and how many of them the client had taken.
+    """
+
+    __slots__ = (
+        "calls",
+        "ended",
+        "gone",
+        "heard_at",
+        "joined_at",
+        "moved_at",
+        "outlet",
+        "own",
+        "page",
+        "pinged_at",
+        "plain",
+        "position",
+        "pushed",
+        "skip",
+        "stuck",
+        "taken",
+        "view",
+        "waiting",
+        "write",
+    )
+
+    def __init__(self, outlet: Outlet, now: float) -> None:
+        self.outlet = outlet
+        self.write = outlet.write
+        self.position = Position()
+        self.view: View | None = None
+        self.own: list[tuple[int, bytes]] = []
+        self.skip = 0
+        self.plain = True
+        self.stuck = False
+        self.gone = False
+        self.waiting = False
+        self.joined_at = 0
+        self.calls: list[list[str]] = []
+        self.ended: list[str] = []
+        self.page: tuple[tuple[str, ...], int] | None = None
+        self.heard_at = now
+        self.pinged_at: float | None = None
+        self.moved_at = now
+        self.pushed = 0
+        self.taken = 0
+
+    def say(self, frames: bytes) -> None:
+        """Append own frames behind everything that was published to it so far."""
+        self.own.append((len(self.view.pending) if self.view is not None else 0, frames))
+        self.plain = False
+
+    def drain_own(self) -> bytes:
+        """Take the own pieces out, without the view's frames between them."""
+        own, self.own = self.own, []
+        return b"".join(piece for _, piece in own)
+
+    def merge(self, frames: Sequence[bytes]) -> bytes:
+        """Take all out: the view's ``frames`` of the tick with the own pieces at their places."""
+        if not self.own:
+            return b"".join(frames[self.skip :])
+        pieces: list[bytes] = []
+        at = self.skip
+        for index, piece in self.own:
+            pieces += frames[at:index]
+            pieces.append(piece)
+            at = index
+        pieces += frames[at:]
+        self.own = []
+        return b"".join(pieces)
+
+    def settle(self) -> None:
+        """Nothing is pending for it any more."""
+        self.skip = 0
+        self.plain = not self.stuck and not self.own

@@ -1,0 +1,128 @@
+"""A way out over plain ASGI, for servers that don't hand out the raw one (TestClient is one).
+
+The hub writes frames; here they are taken apart and sent as messages, by one task a connection.
+"""
+
+import asyncio
+from collections import deque
+
+from starlette.types import Receive, Send
+
+from events.frames import payloads
+from server.close_codes import Close
+from server.ws_protocol import RawReceiver
+
+
+class AsgiChannel:
+    """A :class:`server.ws_protocol.RawChannel` over ``receive`` and ``send``."""
+
+    def __init__(self, receive: Receive, send: Send, max_message_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._max = max_message_bytes
+        self._receiver: RawReceiver | None = None
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._closing: tuple[int, str] | None = None
+        self._aborted = False
+
+    def attach(self, receiver: RawReceiver) -> None:
+        """Take the connection over."""
+        self._receiver = receiver
+
+    def write(self, frames: bytes) -> None:
+        """Queue whole frames."""
+        if self._closing is not None or self._aborted:
+            return
+        self._waiting.append(frames)
+        self._size += len(frames)
+        self._wake.set()
+        if len(self._waiting) == 1 and self._receiver is not None:
+            self._receiver.stuck()
+
+    def buffered(self) -> int:
+        """Return how many bytes are queued."""
+        return self._size
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._reading.clear()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._reading.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what is queued."""
+        if self._closing is None and not self._aborted:
+            self._closing = (code, reason)
+            self._wake.set()
+            self._lose(code, reason)
+
+    def abort(self) -> None:
+        """Drop what is queued and close."""
+        self._aborted = True
+        self._waiting.clear()
+        self._wake.set()
+        self._lose(1006, "")
+
+    async def run(self) -> None:
+        """Carry messages both ways until the connection is over."""
+        reader = asyncio.ensure_future(self._read())
+        writer = asyncio.ensure_future(self._write())
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+            self._lose(1006, "")
+
+    async def _read(self) -> None:
+        while True:
+            await self._reading.wait()
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self._lose(message.get("code", 1005), message.get("reason") or "")
+                return
+            if self._receiver is None:
+                continue
+            self._receiver.heard()
+            self._take(self._receiver, message.get("text"))
+
+    def _take(self, receiver: RawReceiver, text: str | None) -> None:
+        if text is None:
+            self.close(Close.NOT_TEXT, "text only")
+        elif len(text.encode(errors="replace")) > self._max:
+            self.close(Close.TOO_BIG, "message too big")
+        else:
+            receiver.text_received(text)
+
+    async def _write(self) -> None:
+        while True:
+            while self._waiting:
+                frames = self._waiting[0]
+                for is_text, payload in payloads(frames):
+                    # Pings are for the transport underneath, which has its own.
+                    if is_text:
+                        await self._send({"type": "websocket.send", "text": payload.decode()})
+                if self._waiting:
+                    self._waiting.popleft()
+                    self._size -= len(frames)
+            self._size = 0
+            if self._aborted or self._closing is not None:
+                code, reason = self._closing or (Close.GOING_AWAY, "")
+                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+                return
+            if self._receiver is not None:
+                self._receiver.drained()
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _lose(self, code: int, reason: str) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost(code, reason)

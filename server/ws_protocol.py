@@ -1,0 +1,374 @@
+"""uvicorn's WebSocket protocol with the raw way in and out, for ten thousand connections.
+
+An ASGI application would keep a task, a queue and several frames of coroutines for each
+connection, and build each message anew for each receiver. This subclass hands the application a
+:class:`RawChannel` instead, as ASGI extension ``tower.raw``. Once the application has attached a
+:class:`RawReceiver` to it and returned, nothing of ASGI stays: what arrives is a call on the
+receiver, and whole WebSocket frames go straight to the transport.
+
+What holds for every connection here: text only (1003), UTF-8 (1007), bounded messages (1009), no
+compression, no keepalive of uvicorn's (the hub sweeps), bounded memory in the kernel, and a close
+that takes a bounded time. The transport reports "stuck" as soon as one byte waits in it and
+"drained" when none does, since both of its water marks are 0.
+"""
+
+import asyncio
+import logging
+import socket
+from asyncio.transports import BaseTransport
+from typing import Any, Final, Protocol, cast
+
+from uvicorn._types import ASGISendEvent, WebSocketScope
+from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from server.close_codes import Close
+
+EXTENSION: Final = "tower.raw"
+MAX_MESSAGE_BYTES: Final = 64 << 10
+SEND_BUFFER_BYTES: Final = 64 << 10
+USER_TIMEOUT_MS: Final = 10_000
+CLOSE_TIMEOUT_S: Final = 5.0
+LINGER_S: Final = 1.0
+
+_UVICORN_DEFAULT_MAX: Final = 16 << 20
+# websockets logs every close at INFO; a connection has its one line elsewhere.
+_frames_log = logging.getLogger("server.ws_protocol.frames")
+_frames_log.setLevel(logging.WARNING)
+
+
+class RawReceiver(Protocol):
+    """The application's end of a connection. Called on the event loop; must not block."""
+
+    def heard(self) -> None:
+        """Bytes arrived, whatever they are."""
+
+    def frame_received(self) -> None:
+        """A frame that is not the end of a message: a ping, a pong, or a fragment."""
+
+    def text_received(self, text: str) -> None:
+        """A message arrived."""
+
+    def stuck(self) -> None:
+        """Bytes wait in the transport."""
+
+    def drained(self) -> None:
+        """No bytes wait any more."""
+
+    def lost(self, code: int, reason: str) -> None:
+        """The connection is over; called once, and nothing after it."""
+
+
+class RawChannel(Protocol):
+    """What the extension hands out. Also an :class:`events.subscribers.Outlet`."""
+
+    def attach(self, receiver: RawReceiver) -> None:
+        """Take the connection over; after accept, with nothing awaited in between."""
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames. Never blocks; ignored once closing."""
+
+    def buffered(self) -> int:
+        """Return how many bytes wait in the transport."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what was written; abort if that takes longer than 5 s."""
+
+    def abort(self) -> None:
+        """Drop the connection with all that waits."""
+
+
+class TowerProtocol(WebSocketsSansIOProtocol):
+    """To be passed as ``ws=`` to :class:`uvicorn.Config`. Is a :class:`RawChannel`."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        limit = config.ws_max_size
+        self.conn = ServerProtocol(
+            max_size=MAX_MESSAGE_BYTES if limit == _UVICORN_DEFAULT_MAX else limit,
+            logger=_frames_log,
+        )
+        self._receiver: RawReceiver | None = None
+        self._attached = False
+        self._deaf = False
+        self._end_timer: asyncio.TimerHandle | None = None
+
+    # The application's side.
+
+    def attach(self, receiver: RawReceiver) -> None:
+        """Take the connection over; after accept, with nothing awaited in between."""
+        self._attached = True
+        self._receiver = receiver
+        waiting = []
+        while not self.queue.empty():
+            waiting.append(self.queue.get_nowait())
+        # Nothing of ASGI is used from here on; for an idle connection it is most of its memory.
+        del self.queue, self.writable, self.request, self.response
+        self.scope = cast("WebSocketScope", None)
+        for message in waiting:
+            if message["type"] == "websocket.receive":
+                self._deliver(message.get("text"))
+            elif message["type"] == "websocket.disconnect":
+                self._lose(message.get("code", 1006), "")
+        if self.read_paused:
+            self.resume()
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames. Never blocks; ignored once closing."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frames)
+
+    def buffered(self) -> int:
+        """Return how many bytes wait in the transport."""
+        return self.transport.get_write_buffer_size()
+
+    def pause(self) -> None:
+        """Stop reading."""
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close behind what was written; abort if that takes longer than 5 s."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.close_sent = True
+        if self.conn.state is State.OPEN:
+            self.conn.send_close(code, reason)
+            self._flush()
+        self._end_within(CLOSE_TIMEOUT_S)
+        self._lose(code, reason)
+        # Its answer to our close must be read.
+        self.resume()
+
+    def abort(self) -> None:
+        """Drop the connection with all that waits."""
+        self.close_sent = True
+        self.transport.abort()
+        self._lose(1006, "")
+
+    # The transport's side.
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Bound what the kernel and the transport may hold."""
+        super().connection_made(transport)
+        opened = transport.get_extra_info("socket")
+        if opened is not None and opened.family in {socket.AF_INET, socket.AF_INET6}:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        self.transport.set_write_buffer_limits(high=0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
+        if not self._attached:
+            super().connection_lost(exc)
+            return
+        self.connections.discard(self)
+        self.disconnected = self.close_sent = True
+        self._lose(1006, "")
+        if exc is None:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Bytes wait."""
+        if not self._attached:
+            super().pause_writing()
+        elif self._receiver is not None:
+            self._receiver.stuck()
+
+    def resume_writing(self) -> None:
+        """No bytes wait any more."""
+        if not self._attached:
+            super().resume_writing()
+        elif self._receiver is not None:
+            self._receiver.drained()
+
+    def shutdown(self) -> None:
+        """The server stops: whoever is still here is told to come back."""
+        if self._attached:
+            self.close(Close.RESTART, "")
+        else:
+            super().shutdown()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; those after a failure or a close are read and thrown away."""
+        if self._deaf:
+            return
+        if self._receiver is not None:
+            self._receiver.heard()
+        self.conn.receive_data(data)
+        # Also before a failure: what was complete until then counts.
+        self.handle_events()
+        if self.conn.parser_exc is not None and not self._deaf:
+            self.handle_parser_exception()
+
+    def eof_received(self) -> None:
+        """The client will send nothing more; without its half there is no WebSocket."""
+        self._deaf = True
+
+    # What arrives.
+
+    def handle_cont(self, event: Frame) -> None:
+        """Add a fragment."""
+        if self._receiver is not None and not event.fin:
+            self._receiver.frame_received()
+        super().handle_cont(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """Begin a message."""
+        if self._receiver is not None and not event.fin:
+            self._receiver.frame_received()
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Refuse it."""
+        self._fail(Close.NOT_TEXT, "text only")
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete."""
+        if not self._attached:
+            super().send_receive_event_to_app()
+            return
+        parts, self.frames = self.frames, []
+        if self._receiver is None or self._deaf:
+            return
+        try:
+            text = b"".join(parts).decode()
+        except UnicodeDecodeError:
+            self._fail(Close.BAD_UTF8, "not UTF-8")
+        else:
+            self._deliver(text)
+
+    def handle_ping(self) -> None:
+        """Answer, but not a client that does not read: its pongs would pile up."""
+        pong = b"".join(self.conn.data_to_send())
+        if not self.transport.is_closing() and not self.buffered():
+            self.transport.write(pong)
+        if self._receiver is not None:
+            self._receiver.frame_received()
+
+    def handle_pong(self, event: Frame) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Life; that bytes came was noted already."""
+        if self._receiver is not None:
+            self._receiver.frame_received()
+
+    def handle_close(self, event: Frame) -> None:
+        """The client closes, or answers our close."""
+        if not self._attached:
+            super().handle_close(event)
+            return
+        self._deaf = True
+        received = self.conn.close_rcvd
+        self._flush()
+        self.close_sent = True
+        self._end_within(LINGER_S)
+        self.transport.close()
+        self._lose(received.code if received else 1005, received.reason if received else "")
+
+    def handle_parser_exception(self) -> None:
+        """The bytes are no WebSocket, or too many."""
+        sent = self.conn.close_sent
+        self._end_with(sent.code if sent else 1006, sent.reason if sent else "")
+
+    async def run_asgi(self) -> None:
+        """Run the application up to the attachment, or to its end when it attaches nothing."""
+        # uvicorn logs the query of its own scope, and a ticket is a secret.
+        scope = cast("WebSocketScope", {**self.scope})
+        self.scope["query_string"] = b""
+        scope["extensions"] = {**(scope["extensions"] or {}), EXTENSION: cast("Any", self)}
+        try:
+            await self.app(scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application")
+            self._give_up()
+            raise
+        else:
+            if not self.handshake_complete:
+                self.logger.error("The application returned without accepting or refusing.")
+                self.send_500_response()
+        if not self._attached and self.close_timer is None:
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As uvicorn's; used until the attachment."""
+        await super().send(message)
+
+    def _give_up(self) -> None:
+        if self._attached:
+            self.close(Close.INTERNAL, "")
+        else:
+            self.send_500_response()
+            self.transport.close()
+
+    def _deliver(self, text: str | None) -> None:
+        if text is not None and self._receiver is not None:
+            self._receiver.text_received(text)
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.conn.fail(code, reason)
+        self._end_with(code, reason)
+
+    def _end_with(self, code: int, reason: str) -> None:
+        """Send the close frame that is due, and then read on for a moment.
+
+        Closing at once would answer bytes that are still on their way with a reset, and the
+        client would never see the code.
+        """
+        if self._deaf:
+            return
+        self._deaf = True
+        self._flush()
+        self.close_sent = True
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+            self._end_within(LINGER_S)
+        else:
+            self.transport.close()
+            self._end_within(LINGER_S)
+        if self._attached:
+            self._lose(code, reason)
+        else:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+    def _flush(self) -> None:
+        output = b"".join(self.conn.data_to_send())
+        if output and not self.transport.is_closing():
+            self.transport.write(output)
+
+    def _end_within(self, delay_s: float) -> None:
+        if self._end_timer is None:
+            self._end_timer = self.loop.call_later(delay_s, self.transport.abort)
+
+    def _lose(self, code: int, reason: str) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost(code, reason)
