@@ -26,12 +26,11 @@ to the next calls."""
 class Ageing:
     """The timers of all seats in which missions wait."""
 
-    __slots__ = ("_levels", "_made", "_timers")
+    __slots__ = ("_levels", "_timers")
 
     def __init__(self, levels: Sequence[Level]) -> None:
         self._levels = levels
-        self._timers: list[tuple[float, int, Seat]] = []
-        self._made = 0
+        self._timers: list[tuple[float, int, int, Seat]] = []
 
     def arm(self, seat: Seat) -> None:
         """Set a seat's timer, if it has none and needs one."""
@@ -40,8 +39,7 @@ class Ageing:
         due = seat.next_due()
         if due is not None:
             seat.timed = True
-            self._made += 1
-            heappush(self._timers, (due, self._made, seat))
+            heappush(self._timers, (due, seat.level.index, seat.number, seat))
 
     def run(self, now: float) -> None:
         """Let what was due by ``now`` happen, in the order of its times."""
@@ -49,7 +47,7 @@ class Ageing:
         batch = AGEING_BATCH
         while batch and timers and timers[0][0] <= now:
             batch -= 1
-            fired, _, seat = heappop(timers)
+            fired, _, _, seat = heappop(timers)
             seat.timed = False
             due = seat.next_due()
             if due is not None and due <= fired:
@@ -60,13 +58,13 @@ class Ageing:
         """Return when something rises next, None when nothing waits."""
         timers = self._timers
         while timers:
-            due, number, seat = timers[0]
+            due, index, number, seat = timers[0]
             true_due = seat.next_due()
             if true_due is None:
                 heappop(timers)
                 seat.timed = False
             elif true_due > due:
-                heapreplace(timers, (true_due, number, seat))
+                heapreplace(timers, (true_due, index, number, seat))
             else:
                 return due
         return None

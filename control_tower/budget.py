@@ -5,14 +5,14 @@ rules of an account are :mod:`control_tower.accounts`'; this room knows whose ac
 a person at a limit, and lets calls wait that fit but for others in flight.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
 from control_tower import errors
-from control_tower.accounts import NOTHING, Account, MustWait, OverLimit, QuotaWarning
+from control_tower.accounts import Account, MustWait, OverLimit, QuotaWarning
 from control_tower.calls import Call, Kind
 from control_tower.commands import QuotaIncrease
 from control_tower.lifecycle import Lifecycle
@@ -40,17 +40,42 @@ class Budget:
     accounts: dict[str, Account] = field(default_factory=dict)
     waiting: dict[str, list[tuple[Process, Call]]] = field(default_factory=dict)
 
-    def open(self, pcb: ProcessControlBlock, live: ResourceUsage = NOTHING) -> Account:
-        """Return the account that a mission draws on, opening it if it is not in memory.
+    def open(self, pcb: ProcessControlBlock) -> Account:
+        """Return the account that a mission draws on.
 
-        ``live`` is what its live descendants have used; they are not in ``pcb.usage`` yet.
+        A mission without relatives has it opened here; a family's are opened by :meth:`restore`.
         """
         owner = pcb.account_pid or pcb.pid
         account = self.accounts.get(owner)
         if account is None:
-            account = Account(pcb.quota, pcb.usage.plus(live), warned=pcb.warned)
+            account = Account(pcb.quota, pcb.usage, warned=pcb.warned)
             self.accounts[owner] = account
         return account
+
+    def restore(self, family: Sequence[ProcessControlBlock]) -> None:
+        """Open the accounts of a family after a restart: a root and its live descendants.
+
+        ``family`` is ordered, parents before children. A descendant that draws on another's
+        account has its use counted there; one with its own has it carved out again.
+        """
+        for pcb in family:
+            if pcb.account_pid is not None or pcb.pid in self.accounts:
+                continue
+            used = pcb.usage
+            for other in family:
+                if other.account_pid == pcb.pid:
+                    used = used.plus(msgspec.structs.replace(other.usage, elapsed_seconds=0.0))
+            parent = next((each for each in family if each.pid == pcb.parent_pid), None)
+            if parent is None:
+                self.accounts[pcb.pid] = Account(pcb.quota, used, warned=pcb.warned)
+            else:
+                above = self.open(parent)
+                self.accounts[pcb.pid] = above.adopt(pcb.quota, used, warned=pcb.warned)
+
+    def rested(self, pcb: ProcessControlBlock) -> None:
+        """A mission without relatives has left memory: its account can be opened again."""
+        if pcb.parent_pid is None and not pcb.children:
+            self.accounts.pop(pcb.pid, None)
 
     def carve(self, parent: ProcessControlBlock, pid: str, quota: ResourceQuota) -> ResourceQuota:
         """Open a child's own account out of its parent's; return what it got.
@@ -64,9 +89,17 @@ class Budget:
         self.accounts[pid] = carved
         return carved.quota
 
-    def close(self, pcb: ProcessControlBlock) -> None:
-        """Forget a root mission's account; a child's is given back to its parent's."""
+    def close(self, pcb: ProcessControlBlock, in_flight: Iterable[ResourceUsage]) -> None:
+        """Forget a root mission's account; a child's is given back to its parent's.
+
+        ``in_flight`` is what its calls still hold: nobody will learn their outcome, so what a
+        relative's account holds for them is charged in full.
+        """
         self.waiting.pop(pcb.pid, None)
+        if pcb.account_pid is not None:
+            account = self.open(pcb)
+            for reserved in in_flight:
+                account.settle(reserved, reserved)
         if pcb.parent_pid is None:
             self.accounts.pop(pcb.pid, None)
 
@@ -78,6 +111,10 @@ class Budget:
             account = self.accounts.pop(child.pid, None)
             if account is not None:
                 self.warn(p, self.open(p.pcb).give_back(account))
+
+    def orphaned(self, child: ProcessControlBlock) -> None:
+        """A child ended after its parent: there is nobody to give its account back to."""
+        self.accounts.pop(child.pid, None)
 
     def draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
         """Reserve what a call will use; None when it must wait or a person is asked."""

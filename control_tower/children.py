@@ -33,8 +33,13 @@ class Host(Protocol):
     def post(self, process: Process, change: Change) -> None:
         """Put a change into a mission's inbox."""
 
-    def with_process(self, pid: str, act: Callable[[Process], None]) -> None:
-        """Call ``act`` with a live mission's process, loading it if need be."""
+    def with_process(
+        self,
+        pid: str,
+        act: Callable[[Process], None],
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Call ``act`` with a live mission's process, loading it; ``ended`` if there is none."""
 
     def enter(self, process: Process) -> None:
         """Take a new ready process in."""
@@ -125,7 +130,8 @@ class Family:
         for child_pid in pcb.children:
             self.host.with_process(child_pid, self._end_child)
         if pcb.parent_pid is not None:
-            self.host.with_process(pcb.parent_pid, partial(self._tell_parent, pcb))
+            tell, forget = partial(self._tell_parent, pcb), partial(self.budget.orphaned, pcb)
+            self.host.with_process(pcb.parent_pid, tell, forget)
 
     def _end_child(self, process: Process) -> None:
         def change(p: Proposal) -> None:
@@ -137,6 +143,7 @@ class Family:
     def _tell_parent(self, child: ProcessControlBlock, parent: Process) -> None:
         def change(p: Proposal) -> None:
             if p.pcb.state is State.TERMINATED:
+                self.budget.orphaned(child)
                 return
             self.budget.child_ended(p, child)
             self.joined(child, p)

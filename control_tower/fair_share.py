@@ -37,6 +37,7 @@ class Level:
 
     __slots__ = (
         "_busy",
+        "_seats_made",
         "_sweep_at",
         "_tickets",
         "_weights",
@@ -60,6 +61,7 @@ class Level:
         self.listed = 0
         self.epoch = 0
         self._busy: list[tuple[float, int, Seat]] = []
+        self._seats_made = 0
         self._tickets = 0
         self._weights = weights
         self._sweep_at = 1024
@@ -70,15 +72,28 @@ class Level:
         if seat is None:
             if len(self.seats) >= self._sweep_at:
                 self._sweep(now)
-            seat = self.seats[user_id] = Seat(user_id, self._weights.get(user_id, 1.0), self, now)
+            self._seats_made += 1
+            weight = self._weights.get(user_id, 1.0)
+            seat = self.seats[user_id] = Seat(user_id, weight, self, self._seats_made, now)
         return seat
 
     def enlist(self, seat: Seat, now: float) -> None:
-        """Let a seat that has just got its first mission, or a slot again, compete."""
-        if seat.user_id in self.full:
-            return
-        self.activate(seat, now)
-        self._list(seat)
+        """Let a seat with missions compete, unless its user has all the slots that one may."""
+        if seat.user_id not in self.full:
+            self.activate(seat, now)
+            self._list(seat)
+
+    def admit(self, user_id: str, now: float) -> None:
+        """Let a user compete who has room for a slot again."""
+        seat = self.seats.get(user_id)
+        if seat is not None and seat.size:
+            self.enlist(seat, now)
+
+    def pass_over(self, user_id: str) -> None:
+        """Let a user no longer compete who has all the slots that one may have."""
+        seat = self.seats.get(user_id)
+        if seat is not None and seat.ticket:
+            self._unlist(seat)
 
     def activate(self, seat: Seat, now: float) -> None:
         """Bring a seat that comes, or comes back, up to the least of the active."""
@@ -95,9 +110,6 @@ class Level:
             tag, ticket, seat = heap[0]
             if seat.ticket != ticket:
                 heappop(heap)
-            elif seat.user_id in self.full:
-                heappop(heap)
-                self._unlist(seat)
             else:
                 live = seat.tag
                 if seat.running:
@@ -238,7 +250,7 @@ class Level:
     def rivals(self) -> Iterator[tuple[float, int, Seat]]:
         """Yield the valid entries of those who compete, in no order, their tags not up to date."""
         for entry in self.heap:
-            if entry[2].ticket == entry[1] and entry[2].user_id not in self.full:
+            if entry[2].ticket == entry[1]:
                 yield entry
 
     def _list(self, seat: Seat) -> None:

@@ -499,9 +499,28 @@ class Kernel:
         records = await self.store.steps(process.pid)
         query = InterruptQuery(mission_id=process.pid, limit=10_000)
         pending = await self.store.interrupts(query)
+        await self._load_family(process.pcb)
         if process.journal is None:
             process.journal = Journal(records)
             process.interrupts = {record.interrupt_id: record for record in pending}
+
+    async def _load_family(self, pcb: ProcessControlBlock) -> None:
+        """Open the accounts of a mission with relatives, root first."""
+        root_pid = pcb.lineage[0]
+        related = pcb.parent_pid is not None or pcb.children
+        if not related or root_pid in self.budget.accounts:
+            return
+        family: list[ProcessControlBlock] = []
+        left = [root_pid]
+        while left:
+            pid = left.pop(0)
+            process = self.processes.get(pid)
+            member = process.pcb if process is not None else await self.store.mission(pid)
+            if member is not None and member.state is not State.TERMINATED:
+                family.append(member)
+                left += member.children
+        if root_pid not in self.budget.accounts:
+            self.budget.restore(family)
 
     def with_journal(self, process: Process, act: Callable[[], None]) -> None:
         """Call ``act`` once the process's records are read."""
@@ -512,8 +531,13 @@ class Kernel:
 
         self.background(later())
 
-    def with_process(self, pid: str, act: Callable[[Process], None]) -> None:
-        """Call ``act`` with a live mission's process, loading it if need be."""
+    def with_process(
+        self,
+        pid: str,
+        act: Callable[[Process], None],
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Call ``act`` with a live mission's process, loading it; ``ended`` if there is none."""
         process = self.processes.get(pid)
         if process is not None and process.journal is not None:
             act(process)
@@ -523,6 +547,8 @@ class Kernel:
             loaded = await self.load(pid)
             if loaded is not None:
                 act(loaded)
+            elif ended is not None:
+                ended()
 
         self.background(later())
 

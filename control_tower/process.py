@@ -119,7 +119,8 @@ class Proposal:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.drafts or self.writes or self.steps or self.interrupts)
+        edited = self.pcb is not self.process.pcb
+        return not (edited or self.drafts or self.writes or self.steps or self.interrupts)
 
     def event(self, payload: EventData, scope: Scope | None = None) -> int:
         """Add an event; return its place among the unit's."""

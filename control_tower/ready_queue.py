@@ -72,6 +72,8 @@ class ReadyQueue:
         self.slots_per_user = slots_per_user
         if any(weight <= 0 for weight in weights.values()):
             raise ValueError("a user's weight is above 0")
+        if slots < 0 or (slots_per_user is not None and slots_per_user < 1):
+            raise ValueError("there are slots, and a user may have one")
         self._full: set[str] = set()
         self._levels = tuple(Level(index, weights, self._full) for index in range(len(PRIORITIES)))
         self._entries: dict[str, Entry] = {}
@@ -198,7 +200,8 @@ class ReadyQueue:
             del self._running_of[user_id]
         if user_id in self._full:
             self._full.discard(user_id)
-            self._readmit(user_id, now)
+            for level in self._levels:
+                level.admit(user_id, now)
 
     def remove(self, pid: str) -> bool:
         """Take a mission out of the queue.
@@ -300,13 +303,9 @@ class ReadyQueue:
         self._running_of[user_id] = running
         if running == self.slots_per_user:
             self._full.add(user_id)
+            for level in self._levels:
+                level.pass_over(user_id)
         return Grant(entry.pid, user_id, entry.priority, PRIORITIES[entry.level])
-
-    def _readmit(self, user_id: str, now: float) -> None:
-        for level in self._levels:
-            seat = level.seats.get(user_id)
-            if seat is not None and seat.size and not seat.ticket:
-                level.enlist(seat, now)
 
     def _withdraw(self, entry: Entry) -> None:
         entry.queued = False

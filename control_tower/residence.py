@@ -148,6 +148,7 @@ class Residence:
         """A mission leaves memory at rest; one alarm stands for all of its own."""
         pcb = process.pcb
         self.rested_as(pcb)
+        self.budget.rested(pcb)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
                 self.timers.cancel(Alarm(pcb.pid, WAKE, record.step))
@@ -174,11 +175,8 @@ class Residence:
         self.resting.pop(pcb.pid, None)
         if pcb.outcome is not None:
             self.ended[pcb.outcome.value] += 1
-        account = self.budget.open(pcb)
-        for record in process.journal.open.values() if process.journal else ():
-            if record.reserved is not None:
-                account.release(record.reserved)
-        self.budget.close(pcb)
+        open_steps = process.journal.open.values() if process.journal else ()
+        self.budget.close(pcb, [r.reserved for r in open_steps if r.reserved is not None])
         self.family.ended(pcb)
 
     def ring(self, alarm: Alarm) -> None:

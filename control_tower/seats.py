@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
 class Seat:
     """One user at one level.
 
-    ``ticket`` is the number of its valid entry in the level's heap, 0 when it is not listed.
+    ``number`` tells the seats of a level apart. ``ticket`` is the number of its valid entry in the level's heap, 0 when it is not listed.
     ``clock`` is when ``line`` was last served or began, ``turn`` when the seat was.
     """
 
@@ -56,6 +56,7 @@ class Seat:
         "inverse_weight",
         "level",
         "line",
+        "number",
         "running",
         "size",
         "start_charge",
@@ -66,9 +67,12 @@ class Seat:
         "user_id",
     )
 
-    def __init__(self, user_id: str, weight: float, level: "Level", now: float) -> None:
+    def __init__(
+        self, user_id: str, weight: float, level: "Level", number: int, now: float
+    ) -> None:
         self.user_id = user_id
         self.level = level
+        self.number = number
         self.inverse_weight = 1.0 / weight
         self.start_charge = START_CHARGE_S / weight
         self.tag = 0.0
