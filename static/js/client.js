@@ -268,9 +268,9 @@ export class TowerClient {
     this.#connection = null;
     this.#abandonRequests();
     if (!policy.reconnect) return this.#shut(code, reason || policy.meaning);
-    for (const call of this.#calls.drop(policy.resend)) this.#fail(call, disconnected(call));
+    for (const call of this.#calls.drop()) this.#fail(call, disconnected(call));
     if (wasLive && this.clock.now() - this.#liveAt >= RECONNECT.settled_ms) this.#attempt = 0;
-    const least = Math.max(retryHintMs(reason) ?? this.#drainHintMs, policy.floor_ms ?? 0);
+    const least = Math.max(retryHintMs(reason) ?? this.#drainHintMs, policy.least_ms ?? 0);
     const online = (this.options.online ?? isOnline)();
     const delay = online ? reconnectDelayMs(this.#attempt, this.options.random ?? Math.random, least) : RECONNECT.cap_ms;
     this.#drainHintMs = 0;

@@ -190,11 +190,12 @@ describe("calls", () => {
     assert.ok(reconnect().request("confirm"));
   });
 
-  it("does not repeat anything after a close that our own frame may have caused", async () => {
+  it("gives everything up after a close that our own frame caused", async () => {
     await live();
     const submit = tower.call("mission.submit", { mission: "x" });
-    net.last().drop(1007);
-    await assert.rejects(submit, { code: "disconnected" });
+    net.last().drop(1009);
+    await assert.rejects(submit, { code: "closed" });
+    assert.equal(tower.status.state, "closed");
   });
 
   it("keeps calls made while disconnected, of any kind, until it is live", async () => {

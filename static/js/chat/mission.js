@@ -85,7 +85,9 @@ function delta(mission, { data }) {
 
 /** @type {Change} */
 function raised(mission, { at, data }) {
+  const figures = data.kind === "resource_exhausted" ? mission.exceeded : null;
   const interrupt = /** @type {import("./model.js").Interrupt} */ ({
+    ...figures,
     ...data,
     ...{ mission_id: mission.mission_id, session_id: mission.session_id, raised_at: at, status: "pending" },
   });
@@ -127,7 +129,7 @@ const CHANGES = Object.freeze({
   "interrupt.cancelled": closes("cancelled"),
   "quota.warned": notes("quota", ({ resource, used, limit }) => ({ text: `${words(resource)}: ${used} of ${limit} used` })),
   "quota.extended": notes("quota", ({ resource, limit }) => ({ text: `${words(resource)} extended to ${limit}` })),
-  "quota.exceeded": (mission, { data }) => ({ ...mission, cause: `quota: ${words(data.resource)}` }),
+  "quota.exceeded": (mission, { data }) => ({ ...mission, exceeded: /** @type {any} */ (data) }),
   "artifact.created": notes("artifact", (data) => ({ text: data.name, artifact: /** @type {any} */ (data) })),
 });
 

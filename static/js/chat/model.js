@@ -104,6 +104,7 @@
  * @property {string | null} started_at
  * @property {number | null} duration_ms
  * @property {number} attempt
+ * @property {{resource: string, used: number, limit: number} | null} exceeded the limit it met last
  * @property {Step[]} steps in the order in which they began
  * @property {Interrupt[]} interrupts in the order in which they were raised
  * @property {Note[]} notes
@@ -142,7 +143,7 @@ export function emptyMission(mission_id, session_id, at) {
   return {
     ...{ mission_id, session_id, parent_id: null, mission: "", agent: "", priority: "normal", quota: {} },
     ...{ state: "new", cause: null, position: null, outcome: null, result: null, error: null, reason: null, by: null },
-    ...{ usage: null, submitted_at: at, started_at: null, duration_ms: null, attempt: 1 },
+    ...{ usage: null, submitted_at: at, started_at: null, duration_ms: null, attempt: 1, exceeded: null },
     ...{ steps: [], interrupts: [], notes: [], streams: {} },
   };
 }

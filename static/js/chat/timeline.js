@@ -10,7 +10,8 @@
 
 /**
  * A chat's transcript: messages in order, each root mission right after the message that gave it. The answer of a
- * mission that is shown is part of it, not a message of its own.
+ * mission that is shown is part of it, and so is what a person answered to its questions: neither is a message of
+ * its own.
  * @param {Chat} chat
  * @returns {Entry[]}
  */
@@ -20,7 +21,7 @@ export function timeline(chat) {
   /** @type {Entry[]} */ const entries = [];
   for (const message of chat.messages) {
     const mission = message.mission_id ? roots.get(message.mission_id) : undefined;
-    const answers = mission && message.role === "assistant";
+    const answers = mission && (message.role === "assistant" || (shown.has(mission) && isAnswer(message, mission)));
     if (!message.deleted_at && !answers) entries.push({ key: message.message_id, message });
     if (mission && !shown.has(mission)) {
       shown.add(mission);
@@ -29,6 +30,11 @@ export function timeline(chat) {
   }
   for (const mission of roots.values()) if (!shown.has(mission)) entries.push({ key: mission.mission_id, mission });
   return entries;
+}
+
+/** @param {Message} message @param {Mission} mission @returns {boolean} whether it answered a question of the mission */
+function isAnswer({ content }, { interrupts }) {
+  return interrupts.some(({ kind, answer }) => kind === "clarification" && answer === content);
 }
 
 /** @param {Chat} chat @param {string} mission_id @returns {Mission[]} its children, oldest first */

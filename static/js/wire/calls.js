@@ -75,11 +75,10 @@ export class CallBook {
 
   /**
    * The connection is gone: takes out the calls that cannot be sent again.
-   * @param {boolean} resend the close code's policy
    * @returns {Call[]} those to reject
    */
-  drop(resend) {
-    const lost = this.waiting().filter((call) => call.sends > 0 && !(resend && isRepeatable(call.method, call.params)));
+  drop() {
+    const lost = this.waiting().filter((call) => call.sends > 0 && !isRepeatable(call.method, call.params));
     for (const call of lost) this.#calls.delete(call.id);
     return lost;
   }

@@ -1,43 +1,43 @@
 /**
- * Which WebSocket close codes a client reconnects after, and how: one table, for code and docs alike.
+ * Which WebSocket close codes a client reconnects after, and how: one table, the same as the server's
+ * (`server/close_codes.py`; a test compares them), with the codes that only networks and proxies make.
  *
- * `resend` says whether calls that are safe to repeat go out again on the next connection. It is false where a
- * frame of ours may be what the server closed for, as sending it again would only be closed again.
+ * Where a frame of ours is what the server closed for, nothing is tried again by itself: sending it once more would
+ * only be closed once more.
  */
 
 /**
  * @typedef {object} ClosePolicy
  * @property {string} meaning what happened, in words for a log or a person
  * @property {boolean} reconnect whether the client tries again by itself
- * @property {boolean} resend whether repeatable calls in flight are sent again
- * @property {number} [floor_ms] shortest wait before the next try
+ * @property {number} [least_ms] added to the jitter before the next try
  */
 
 /** @type {Readonly<Record<number, Readonly<ClosePolicy>>>} */
 export const CLOSE_CODES = Object.freeze({
-  1000: { meaning: "closed by the server", reconnect: true, resend: true },
-  1001: { meaning: "the server is going away", reconnect: true, resend: true },
-  1002: { meaning: "protocol error", reconnect: true, resend: false, floor_ms: 1_000 },
-  1003: { meaning: "unsupported data", reconnect: true, resend: false, floor_ms: 1_000 },
-  1005: { meaning: "closed without a code", reconnect: true, resend: true },
-  1006: { meaning: "connection lost", reconnect: true, resend: true },
-  1007: { meaning: "invalid text", reconnect: true, resend: false, floor_ms: 1_000 },
-  1008: { meaning: "refused by policy", reconnect: false, resend: false },
-  1009: { meaning: "a frame was too big", reconnect: true, resend: false, floor_ms: 1_000 },
-  1011: { meaning: "internal error of the server", reconnect: true, resend: true, floor_ms: 1_000 },
-  1012: { meaning: "the server restarts", reconnect: true, resend: true },
-  1013: { meaning: "the server is overloaded", reconnect: true, resend: true, floor_ms: 1_000 },
-  1014: { meaning: "bad gateway", reconnect: true, resend: true, floor_ms: 1_000 },
-  1015: { meaning: "TLS failed", reconnect: true, resend: true, floor_ms: 1_000 },
-  4400: { meaning: "three messages that could not be parsed", reconnect: false, resend: false },
-  4401: { meaning: "signed out: the token was revoked or has expired", reconnect: false, resend: false },
-  4408: { meaning: "no hello in time", reconnect: true, resend: true },
-  4413: { meaning: "reading too slowly", reconnect: true, resend: true },
-  4429: { meaning: "sending too much", reconnect: true, resend: true, floor_ms: 5_000 },
+  1000: { meaning: "closed on request", reconnect: false },
+  1001: { meaning: "the server goes away", reconnect: true },
+  1002: { meaning: "not WebSocket", reconnect: false },
+  1003: { meaning: "a binary message", reconnect: false },
+  1005: { meaning: "closed without a code", reconnect: true },
+  1006: { meaning: "connection lost", reconnect: true },
+  1007: { meaning: "a message that is not UTF-8", reconnect: false },
+  1008: { meaning: "refused by policy", reconnect: false },
+  1009: { meaning: "a message over the limit", reconnect: false },
+  1011: { meaning: "a fault of the server", reconnect: true, least_ms: 1_000 },
+  1012: { meaning: "the server restarts", reconnect: true },
+  1013: { meaning: "the server is overloaded", reconnect: true, least_ms: 1_000 },
+  1014: { meaning: "a bad gateway", reconnect: true, least_ms: 1_000 },
+  1015: { meaning: "TLS failed", reconnect: true, least_ms: 1_000 },
+  4400: { meaning: "three messages that are not JSON", reconnect: false },
+  4401: { meaning: "the token was revoked, has expired or was not valid", reconnect: false },
+  4408: { meaning: "no hello in time", reconnect: true },
+  4413: { meaning: "too much was waiting to be read", reconnect: true, least_ms: 1_000 },
+  4429: { meaning: "too many messages, after a warning", reconnect: true, least_ms: 5_000 },
 });
 
 /** A code that is not in the table: try again, since a client that stays away is the worse fault. */
-export const UNKNOWN_CLOSE = Object.freeze({ meaning: "closed", reconnect: true, resend: true, floor_ms: 1_000 });
+export const UNKNOWN_CLOSE = Object.freeze({ meaning: "closed", reconnect: true, least_ms: 1_000 });
 
 /** Bounds of the wait before a reconnect: full jitter under a ceiling that doubles from `base_ms` to `cap_ms`. */
 export const RECONNECT = Object.freeze({ base_ms: 500, cap_ms: 30_000, hint_cap_ms: 60_000, settled_ms: 5_000 });
@@ -63,10 +63,10 @@ export function retryHintMs(reason) {
 
 /**
  * How long to wait before try number `attempt` (from 0). Full jitter spreads a crowd that lost one server; a hint
- * or a floor moves the whole range up, so that those who were given the same hint still spread.
+ * or the code's own least wait moves the whole range up, so that those who were given the same hint still spread.
  * @param {number} attempt tries since the connection was last live
  * @param {() => number} random in [0, 1)
- * @param {number} [least_ms] the server's hint or the code's floor
+ * @param {number} [least_ms] the server's hint, or what the code says
  * @returns {number} milliseconds
  */
 export function reconnectDelayMs(attempt, random, least_ms = 0) {

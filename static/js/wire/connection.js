@@ -95,7 +95,7 @@ export class Connection {
     try {
       message = JSON.parse(String(data));
     } catch {
-      return this.drop(1007, "a message that is not JSON");
+      return this.drop(1011, "a message that is not JSON");
     }
     if (message && typeof message === "object") this.#handlers.onMessage(message);
   }

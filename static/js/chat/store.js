@@ -1,0 +1,217 @@
+/**
+ * The page's state as signals, and the one connection that feeds it.
+ *
+ * Events are gathered for one animation frame and reduced together; a component draws what it reads. Nothing here
+ * touches the DOM but the frame clock and the address.
+ */
+
+import { batch, computed, signal } from "@preact/signals-core";
+import { TowerClient } from "../client.js";
+import { announcements } from "./announce.js";
+import { EMPTY_MODEL } from "./model.js";
+import { mergeMessages, mergeSessions, mergeWaiting, reduceAll, setChatState } from "./reduce.js";
+import { allMessages } from "./rest.js";
+import { token } from "./token.js";
+
+/** @typedef {import("../client.js").TowerEvent} TowerEvent */
+/** @typedef {{id: number, text: string, tone: "error" | "info", action?: {label: string, run: () => void}}} Toast */
+
+const HIDDEN_FRAME_MS = 200;
+const SESSION_PAGE = 50;
+const MAX_OPEN = 60;
+
+export const tower = new TowerClient({
+  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
+  token,
+  client: "web-chat",
+});
+
+/** @type {import("@preact/signals-core").Signal<import("./model.js").Model>} */
+export const model = signal(EMPTY_MODEL);
+export const status = signal(tower.status);
+/** @type {import("@preact/signals-core").Signal<import("../client.js").Hello | null>} */
+export const hello = signal(null);
+/** The session in the address, null for a new one. @type {import("@preact/signals-core").Signal<string | null>} */
+export const sessionId = signal(sessionInAddress());
+/** @type {import("@preact/signals-core").Signal<Toast[]>} */
+export const toasts = signal([]);
+/** What the announcer says. */
+export const announcement = signal("");
+/** Seconds that tick, for what counts down. */
+export const now = signal(Date.now());
+/** Whether there are sessions that were not listed yet. */
+export const moreSessions = signal(false);
+
+export const chat = computed(() => (sessionId.value ? model.value.chats[sessionId.value] : undefined));
+export const session = computed(() => (sessionId.value ? model.value.sessions[sessionId.value] : undefined));
+
+/** Connects, and follows the address. */
+export function start() {
+  tower.on("status", (next) => (status.value = next));
+  tower.on("event", gather);
+  tower.on("reset", restart);
+  tower.on("gap", ({ topics, floor, result }) => topics.forEach((topic) => void refill(topic, floor, result)));
+  tower.on("lost", ({ topics }) => topics.forEach((topic) => setState(topic, "missing")));
+  addEventListener("hashchange", follow);
+  addEventListener("online", () => tower.retryNow());
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) tower.retryNow();
+    flush();
+  });
+  setInterval(() => (now.value = Date.now()), 1_000);
+  void signIn();
+}
+
+/** Connects with the token at hand; asks for the rest once it is live. */
+export async function signIn() {
+  try {
+    hello.value = await tower.connect();
+  } catch {
+    return; // The status says so, and the page asks for a token or offers to try again.
+  }
+  follow();
+  void watchOwn();
+}
+
+/** @param {string} text @param {Toast["tone"]} [tone] @param {Toast["action"]} [action] */
+export function toast(text, tone = "error", action = undefined) {
+  const id = Math.random();
+  toasts.value = [...toasts.value.slice(-3), { id, text, tone, action }];
+  setTimeout(() => dismiss(id), 8_000);
+}
+
+/** @param {number} id */
+export function dismiss(id) {
+  toasts.value = toasts.value.filter((one) => one.id !== id);
+}
+
+/** @param {string | null} id where to go; null for a new mission */
+export function go(id) {
+  location.hash = id ? `#/s/${id}` : "#/";
+}
+
+/** Lists further sessions, newest activity first. @param {number} offset */
+export async function listSessions(offset) {
+  try {
+    const params = { filter: "all", archived: "any", limit: SESSION_PAGE, offset };
+    const answer = await tower.call("session.list", params);
+    const listed = Array.isArray(answer) ? answer : answer.sessions;
+    model.value = mergeSessions(model.value, listed);
+    moreSessions.value = listed.length === SESSION_PAGE;
+  } catch (error) {
+    reportUnlessMissing(error);
+  }
+}
+
+/** @param {any} error tells a failure, unless the server simply does not have the method */
+export function reportUnlessMissing(error) {
+  if (error.code !== "method_not_found" && error.code !== "closed") toast(error.message);
+}
+
+function sessionInAddress() {
+  return /^#\/s\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+}
+
+function follow() {
+  sessionId.value = sessionInAddress();
+  if (sessionId.value) open(sessionId.value);
+}
+
+/** Subscribes a session from where its transcript ends: everything, the first time. @param {string} id */
+function open(id) {
+  const known = model.value.chats[id];
+  if (known && known.state !== "closed" && known.state !== "missing") return;
+  makeRoom();
+  model.value = setChatState(model.value, id, "loading");
+  tower.subscribe([`session:${id}`], { since: known?.offset || "start" }).catch((error) => {
+    model.value = setChatState(model.value, id, "missing");
+    if (error.code !== "not_found") reportUnlessMissing(error);
+  });
+}
+
+/** Topics of a connection are bounded: the session opened longest ago is no longer followed. */
+function makeRoom() {
+  const open_ = Object.values(model.value.chats).filter(({ state, session_id }) => state === "open" && session_id !== sessionId.value);
+  if (open_.length < MAX_OPEN) return;
+  const [{ session_id }] = open_;
+  model.value = setChatState(model.value, session_id, "closed");
+  void tower.unsubscribe([`session:${session_id}`]);
+}
+
+/** Follows what belongs to the person but not to the open session: the list, and questions elsewhere. */
+async function watchOwn() {
+  const topic = `user:${tower.hello?.user_id ?? hello.value?.user_id}`;
+  const types = ["session.*", "interrupt.*", "message.created"];
+  try {
+    await tower.subscribe([topic], { types, deltas: false });
+  } catch (error) {
+    reportUnlessMissing(error);
+  }
+  await listSessions(0);
+  try {
+    const { interrupts } = await tower.call("interrupt.list", { status: "pending" });
+    model.value = mergeWaiting(model.value, interrupts);
+  } catch (error) {
+    reportUnlessMissing(error);
+  }
+}
+
+/** @type {TowerEvent[]} */ let gathered = [];
+let scheduled = false;
+
+/** @param {TowerEvent} event */
+function gather(event) {
+  gathered.push(event);
+  if (scheduled) return;
+  scheduled = true;
+  if (document.hidden) setTimeout(flush, HIDDEN_FRAME_MS);
+  else requestAnimationFrame(flush);
+}
+
+function flush() {
+  scheduled = false;
+  const events = gathered;
+  if (!events.length) return;
+  gathered = [];
+  batch(() => {
+    model.value = reduceAll(model.value, events);
+    announcement.value = announcements(events, sessionId.value) || announcement.value;
+  });
+}
+
+/** The log was replaced: all that is shown was another world's. */
+function restart() {
+  gathered = [];
+  const open_ = Object.keys(model.value.chats).map((id) => `session:${id}`);
+  if (open_.length) void tower.unsubscribe(open_);
+  model.value = EMPTY_MODEL;
+  toast("The server's history was replaced; everything was loaded anew.", "info");
+  queueMicrotask(() => {
+    follow();
+    void listSessions(0);
+  });
+}
+
+/** @param {string} topic @param {"open" | "missing"} state */
+function setState(topic, state) {
+  if (topic.startsWith("session:")) model.value = setChatState(model.value, topic.slice(8), state);
+}
+
+/**
+ * A session whose oldest events are gone: its messages come from the list, the rest from where events remain.
+ * @param {string} topic
+ * @param {number | undefined} floor
+ * @param {import("../client.js").Subscribed} result
+ */
+async function refill(topic, floor, result) {
+  if (!topic.startsWith("session:")) return listSessions(0);
+  const id = topic.slice(8);
+  try {
+    model.value = mergeMessages(model.value, id, await allMessages(id));
+  } catch (error) {
+    reportUnlessMissing(error);
+  }
+  if (floor === undefined || floor >= result.offset) return setState(topic, "open");
+  model.value = setChatState(model.value, id, "loading");
+  return tower.subscribe([topic], { since: floor }).then(() => undefined, reportUnlessMissing);
+}
