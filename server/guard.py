@@ -121,7 +121,7 @@ class _Answer:
                 "http.answered",
                 method=self._scope.get("method", "WS"),
                 path=self._scope["path"],
-                status=message["status"],
+                status=int(message["status"]),
             )
         elif message["type"] in {"websocket.accept", "websocket.close"}:
             self.started = True

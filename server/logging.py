@@ -120,7 +120,7 @@ def configure(level: str = "info", style: str = "auto", secrets: Iterable[str] =
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-        library.setLevel(logging.WARNING if name != "uvicorn.error" else level.upper())
+        library.setLevel(logging.WARNING)
 
 
 def _last(redactor: Redactor, console: bool) -> list[Processor]:

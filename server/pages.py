@@ -92,7 +92,7 @@ class Front:
         self._page: Page | None = None
         self._read_at = 0.0
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer."""
         page = self._chat() if wants_html(request) else None
         return page.response() if page else json_reply(self._links(), headers={"Vary": "Accept"})

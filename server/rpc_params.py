@@ -19,7 +19,7 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.quotas import ResourceQuota
-from control_tower.records import InterruptKind, InterruptStatus, Priority
+from control_tower.records import InterruptKind, Priority
 from control_tower.states import State
 from events.payloads import JsonObject
 
@@ -38,6 +38,15 @@ OnBusy = Literal["enqueue", "reject", "interrupt", "parallel"]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=8_192)]
 Period = Literal["today", "week", "month", "all"]
 Archived: TypeAlias = bool | Literal["false", "true", "any"]
+
+ARCHIVED: dict[bool | str, bool | None] = {
+    False: False,
+    True: True,
+    "false": False,
+    "true": True,
+    "any": None,
+}
+"""What each word of ``archived`` asks the store for."""
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +71,11 @@ class Where(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_id: Name | None = None
     agent: Name | None = None
     priority: Priority | None = None
+
+    def given(self) -> dict[str, str]:
+        """Return the conditions that were given."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: str(value) for name, value in fields.items() if value is not None}
 
 
 class SubscribeParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,7 +206,7 @@ class InterruptListParams(Params, frozen=True, kw_only=True, forbid_unknown_fiel
     session_id: Name | None = None
     mission_id: Name | None = None
     kind: InterruptKind | None = None
-    status: InterruptStatus | Literal["any"] = InterruptStatus.PENDING
+    status: Literal["pending", "resolved", "expired", "cancelled", "any"] = "pending"
     limit: Limit = 100
     cursor: Name | None = None
 
@@ -205,7 +219,7 @@ class SessionCreateParams(Params, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SessionParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``session.get``."""
+    """``session.get``, ``session.delete``."""
 
     session_id: Name
 
@@ -227,10 +241,3 @@ class SessionUpdateParams(Params, frozen=True, kw_only=True, forbid_unknown_fiel
     session_id: Name
     title: Title | None = None
     archived: bool | None = None
-
-
-class SessionDeleteParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``session.delete``. ``soft``: may be restored."""
-
-    session_id: Name
-    soft: bool = True

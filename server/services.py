@@ -1,17 +1,20 @@
 """The parts of a running server, as endpoints and methods reach them. ``app.py`` makes them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control_tower.ports import Clock, Store
+from control_tower.sessions import Sessions
+from events.hub import Hub
 from events.payloads import JsonObject
 from server.health import Check
+from server.limits import SubmitRates
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from control_tower.tower import Tower
-
     from server.auth import Gate
 
 
@@ -24,15 +27,20 @@ class Services:
         started_at: Unix seconds.
         checks: what readiness asks, by the component's name.
         documents: what describes the server to programs, by name.
+        status: returns what ``tower.status`` shows.
     """
 
     settings: Settings
     gate: "Gate"
     tower: "Tower"
     store: Store
+    sessions: Sessions
+    hub: Hub
+    rates: SubmitRates
     clock: Clock
     static_dir: Path
     started_at: float
     version: str
     checks: dict[str, Check] = field(default_factory=dict)
     documents: dict[str, JsonObject] = field(default_factory=dict)
+    status: Callable[[], JsonObject] = dict

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from server.hosts import base_url, ip_of
 from server.http_protocol import BoundedHttpProtocol
 from server.settings import Settings, SettingsError
+from server.ws_protocol import TowerProtocol
 
 FATAL_EXIT_CODE = 74
 """EX_IOERR: the store can't be trusted any more."""
@@ -130,20 +131,18 @@ class TowerServer(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._hurry.set)
 
 
-def make_config(
-    app: ASGIApp, settings: Settings, ws: str | type[asyncio.Protocol]
-) -> uvicorn.Config:
+def make_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """Return uvicorn's configuration for the application."""
     return uvicorn.Config(
         app,
         loop="uvloop",
         http=BoundedHttpProtocol,
-        ws=ws,
+        ws=TowerProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_ping_timeout=None,
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -153,8 +152,8 @@ def make_config(
     )
 
 
-def end_for_good(reason: str) -> None:
+def end_for_good() -> None:
     """End the process at once: the store failed, and nothing it says can be promised any more."""
-    log.critical("store.failed", reason=reason)
+    log.critical("store.failed")
     sys.stderr.flush()
     os._exit(FATAL_EXIT_CODE)

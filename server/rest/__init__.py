@@ -1,12 +1,14 @@
 """REST: one file a resource; the whole table of endpoints is put together here."""
 
-from server.rest import documents, execute, health, interrupts, missions, requests
+from server.rest import chat, documents, execute, health, interrupts, missions, requests, sessions
 
 ENDPOINTS = (
     *requests.ENDPOINTS,
     *execute.ENDPOINTS,
     *missions.ENDPOINTS,
     *interrupts.ENDPOINTS,
+    *sessions.ENDPOINTS,
+    *chat.ENDPOINTS,
     *health.ENDPOINTS,
     *documents.ENDPOINTS,
 )

@@ -1,0 +1,1 @@
+"""The commands of `tower`, one a file."""

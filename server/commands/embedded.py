@@ -1,0 +1,54 @@
+"""A tower to talk to: the one that already serves the data folder, or one of our own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+
+from control_tower.store import holder_of
+from server.app import create_app, running
+from server.client import Client, ClientError
+from server.serving import TowerServer, end_for_good, listen, make_config, url_of
+from server.settings import Settings
+
+START_TIMEOUT_S = 60
+
+
+@contextlib.asynccontextmanager
+async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterator[Client]:
+    """Connect to whoever serves the data folder; if nobody does, serve it here meanwhile.
+
+    Either way everything goes over `/ws`, so a mission behaves alike in both.
+    """
+    holder = holder_of(settings.data_dir)
+    if holder is not None:
+        if list(apps):
+            raise ClientError("conflict", f"{holder.url} serves this data folder, without APPS.")
+        async with Client(holder.url, holder.token) as client:
+            yield client
+        return
+    async with _own_tower(settings, apps) as (url, token), Client(url, token) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _own_tower(settings: Settings, apps: Iterable[str]) -> AsyncIterator[tuple[str, str]]:
+    """Serve on a free loopback port until the block ends."""
+    settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
+    listener = listen(settings.host, settings.port)
+    url = url_of(settings, listener)
+    started = asyncio.Event()
+    try:
+        async with running(
+            settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps
+        ) as tower:
+            server = TowerServer(make_config(create_app(tower), settings), tower, started.set)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    await started.wait()
+                yield url, tower.token
+            finally:
+                server.should_exit = True
+                await serving
+    finally:
+        listener.close()

@@ -1,0 +1,113 @@
+"""`tower serve`: run the server."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+from rich.table import Table
+from typer.core import TyperCommand
+
+from server import logging
+from server.app import create_app, package_version, running
+from server.commands.terminal import err, loaded, out, plainly
+from server.serving import TowerServer, end_for_good, listen, make_config, url_of
+from server.settings import Loaded, Settings, SettingsError, load
+
+log = structlog.get_logger(__name__)
+
+
+class ServeCommand(TyperCommand):
+    """`tower serve --help` also shows every setting and where its value comes from."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, then the settings."""
+        super().format_help(ctx, formatter)
+        try:
+            out.print(settings_table(load()))
+        except SettingsError as error:
+            err.print(str(error), markup=False)
+
+
+def settings_table(found: Loaded) -> Table:
+    """Return every setting with its value and where it came from."""
+    table = Table(title="Settings", title_justify="left", box=None, pad_edge=False)
+    for heading in ("name", "value", "from", "what"):
+        table.add_column(heading, overflow="fold")
+    for source in found.sources():
+        style = None if source.origin == "default" else "bold"
+        table.add_row(source.name, source.value, source.origin, source.description, style=style)
+    return table
+
+
+@plainly
+def serve(
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILES or MODULES]...",
+            help="Python files or modules that register agents and tools.",
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
+    model: Annotated[str | None, typer.Option(help="Default model, as provider:name.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Serve missions over /ws and HTTP, with the chat at the printed address.
+
+    Every option is also a setting: TOWER_HOST, TOWER_PORT and so on, in the environment or in
+    tower.toml. Stop with Ctrl-C: running missions go on from where they are at the next start.
+    """
+    found = loaded(
+        {
+            "host": host,
+            "port": port,
+            "data_dir": data_dir,
+            "model": model,
+            "config": config,
+            "log_level": log_level,
+        }
+    )
+    settings = found.settings
+    logging.configure(settings.log_level, settings.log_format, secrets_of(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_until_stopped(settings, apps or []))
+
+
+async def serve_until_stopped(settings: Settings, apps: list[str]) -> None:
+    """Serve until a signal says otherwise."""
+    listener = listen(settings.host, settings.port)
+    url = url_of(settings, listener)
+    try:
+        async with running(
+            settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps
+        ) as tower:
+            server = TowerServer(
+                make_config(create_app(tower), settings),
+                tower,
+                lambda: announce(url, settings),
+            )
+            await server.serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def announce(url: str, settings: Settings) -> None:
+    """Say where the server is: to people on a terminal, else to the log."""
+    log.info("server.started", url=url, version=package_version(), auth=settings.auth)
+    if sys.stdout.isatty():
+        out.print(f"\n  Control Tower is at [bold]{url}[/bold]  (Ctrl-C stops it)\n")
+    else:
+        print(f"Control Tower is at {url}", flush=True)  # noqa: T201 - the one line on stdout
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return the settings' own secrets, which logs must never show."""
+    secret = settings.jwt_secret
+    return [secret.get_secret_value()] if secret else []

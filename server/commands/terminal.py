@@ -1,0 +1,54 @@
+"""What the commands share: the terminal, and how they end when something is wrong."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from agents.errors import AppLoadError, RegistrationError
+from control_tower.store import DataFolderLocked, SchemaTooNew
+from server.client import ClientError
+from server.settings import Loaded, SettingsError, load
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+out = Console()
+err = Console(stderr=True)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong on standard error, and end."""
+    err.print(f"[red]Error:[/red] {message}", highlight=False, markup=True)
+    raise typer.Exit(code)
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Let a command end with a sentence instead of a traceback where the cause is known."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (SettingsError, AppLoadError, RegistrationError, SchemaTooNew) as error:
+            fail(_escaped(str(error)))
+        except DataFolderLocked as error:
+            fail(_escaped(f"{error}. Stop it, or give this one its own TOWER_DATA_DIR."))
+        except ClientError as error:
+            fail(_escaped(error.message))
+
+    return run
+
+
+def loaded(overrides: Mapping[str, object]) -> Loaded:
+    """Return the settings, having said what is odd about them."""
+    found = load(overrides)
+    for warning in found.warnings:
+        err.print(f"[yellow]Warning:[/yellow] {_escaped(warning)}", highlight=False)
+    return found
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
