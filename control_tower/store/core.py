@@ -9,12 +9,14 @@ the rows, so a rollback leaves no hole.
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import select
 
-from control_tower.store.batch import Batch, Unfit
+from control_tower.store.batch import Batch
 from control_tower.store.ledger import Ledger
+from control_tower.store.rows import Unfit
 from control_tower.store.scopes import Scopes
 from control_tower.store.statements import Query
 from control_tower.store.tables import meta
@@ -41,7 +43,16 @@ _META = Query(select(meta.c.epoch, meta.c.head))
 
 
 class DiskFull(Exception):
-    """The transaction did not fit on the disk; nothing of it is committed."""
+    """The transaction did not fit on the disk.
+
+    Attributes:
+        certain: nothing of it can come back. False when its frames may stand in the WAL: a crash
+            before the next commit overwrites them would bring them back.
+    """
+
+    def __init__(self, message: str, *, certain: bool = True) -> None:
+        super().__init__(message)
+        self.certain = certain
 
 
 class DatabaseBusy(Exception):
@@ -52,13 +63,21 @@ class DatabaseBroken(Exception):
     """The disk or the file failed: what became of the transaction is unknown. Stop writing."""
 
 
-def _environment_error(error: sqlite3.Error) -> Exception:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return DiskFull(str(error))
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return DatabaseBusy(str(error))
-    return DatabaseBroken(str(error))
+def environment_error(error: sqlite3.Error) -> Exception:
+    """Return what an engine's error means for the writer; a plain error of SQL is itself."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    # The WAL's index could not grow: written after the WAL's frames, so those may be whole.
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return DiskFull(str(error), certain=False)
+    match code & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return DiskFull(str(error))
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DatabaseBusy(str(error))
+        case sqlite3.SQLITE_ERROR:
+            return error
+        case _:
+            return DatabaseBroken(str(error))
 
 
 class Core:
@@ -87,6 +106,7 @@ class Core:
             DiskFull: nothing was committed; try again later.
             DatabaseBusy: nothing was committed.
             DatabaseBroken: unknown what was committed; the core must not be used again.
+            Exception: anything else is a bug in here; nothing was committed.
         """
         try:
             try:
@@ -94,10 +114,13 @@ class Core:
             except UNFIT:
                 self._roll_back()
                 return self._one_by_one(units)
-        except sqlite3.Error as error:
-            self._roll_back()
+        except BaseException as error:
+            # A part of the units may have been kept in the ledger as if committed.
             self._ledger.clear()
-            raise _environment_error(error) from error
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise environment_error(error) from error
+            raise
 
     def forgive(self, guard: Guard) -> None:
         """Take units under this guard again: the refusal of an earlier one has been heard."""
@@ -113,7 +136,7 @@ class Core:
                 outcomes.append(batch.add(unit))
             except UnitRefused as refusal:
                 outcomes.append(self._refused(unit, refusal))
-        batch.write(self.connection)
+        batch.write()
         self.connection.execute("COMMIT")
         self._keep(batch)
         return outcomes
@@ -129,13 +152,13 @@ class Core:
             try:
                 self._check_stopped(unit)
                 commit = batch.add(unit)
-                batch.write(self.connection)
+                batch.write()
             except UnitRefused as refusal:
                 outcomes.append(self._dropped(unit, refusal))
             except UNFIT as error:
-                refusal = StoreFailed(f"unfit unit: {error}", outcome="rejected")
-                refusal.__cause__ = error
-                outcomes.append(self._dropped(unit, refusal))
+                unfit = StoreFailed(f"unfit unit: {error}", outcome="rejected")
+                unfit.__cause__ = error
+                outcomes.append(self._dropped(unit, unfit))
             else:
                 self.connection.execute("RELEASE unit")
                 self._ledger.keep()
@@ -170,4 +193,7 @@ class Core:
     def _roll_back(self) -> None:
         self._ledger.forget()
         if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+            # When the disk fails SQLite rolls back by itself, or cannot: either way the error
+            # that brought us here is the one to tell.
+            with suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")

@@ -4,6 +4,7 @@ Runs on the event loop only. A long group is delivered in slices, so that a burs
 not hold up the sockets; what comes later waits behind it, so the order holds.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,39 +50,39 @@ class Delivery:
             self._under_way = True
             self._run()
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything was delivered."""
-        return not self._waiting
+    def finish(self) -> None:
+        """Deliver all that waits, however long it takes."""
+        self._slice_s = math.inf
+        self._run()
 
     def _run(self) -> None:
         until = time.perf_counter() + self._slice_s
         while self._waiting:
-            unit, outcome = self._waiting.popleft()
-            if isinstance(outcome, Commit):
-                self._committed(unit, outcome)
-            else:
-                self._refused(unit, outcome)
+            self._deliver(*self._waiting.popleft())
             if self._waiting and time.perf_counter() > until:
                 self._call_soon(self._run)
                 return
         self._under_way = False
 
-    def _committed(self, unit: Unit, commit: Commit) -> None:
+    def _deliver(self, unit: Unit, outcome: Outcome) -> None:
         try:
-            unit.committed(commit)
-        except Exception:  # a bug of the kernel must not keep others from their commits
-            log.exception("store.completion_failed", offset=commit.offset)
+            if isinstance(outcome, Commit):
+                unit.committed(outcome)
+            else:
+                unit.refused(outcome)
+        except Exception:  # a bug of the kernel; it must not keep others from their commits
+            log.exception("store.completion_failed", outcome=repr(outcome))
+        if isinstance(outcome, Commit):
+            self._publish_events(unit, outcome)
+        elif unit.guard is not None:
+            self._forgive(unit.guard)
+
+    def _publish_events(self, unit: Unit, commit: Commit) -> None:
         if commit.events:
             self.head = commit.events[-1].offset
         # ``after`` is read only now: the completion may still have appended to it.
         if commit.events or unit.after:
-            self._publish.publish(commit.events, unit.after)
-
-    def _refused(self, unit: Unit, refusal: Outcome) -> None:
-        try:
-            unit.refused(refusal)  # type: ignore[arg-type]
-        except Exception:  # as above
-            log.exception("store.refusal_failed", reason=str(refusal))
-        if unit.guard is not None:
-            self._forgive(unit.guard)
+            try:
+                self._publish.publish(commit.events, unit.after)
+            except Exception:  # likewise: one event that can't be fanned out stops no other
+                log.exception("store.publish_failed", offset=commit.offset)

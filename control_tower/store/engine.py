@@ -19,6 +19,9 @@ DATABASE_NAME = "tower.db"
 _BUSY_MS = 5_000
 """How long a statement waits for a lock of another process (``sqlite3`` by hand, a backup)."""
 
+_WAL_KEPT_BYTES = 4 << 20
+"""How much of the WAL file is kept for reuse, so that its size tells how much it holds."""
+
 _WRITER_CACHE_KIB = 16_384
 _READER_CACHE_KIB = 8_192
 
@@ -71,6 +74,7 @@ def connect_writer(
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     return connection
 
 
@@ -83,10 +87,10 @@ def connect_reader(path: Path | str) -> sqlite3.Connection:
 
 
 def checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
-    """Move the WAL into the database (``PASSIVE`` or ``TRUNCATE``); writer only.
+    """Move the WAL into the database (``PASSIVE``, ``RESTART``, ``TRUNCATE``); writer only.
 
     Returns:
         Whether all of it was moved; False when a reader still needed a part.
     """
     busy, in_log, moved = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-    return busy == 0 and in_log == moved
+    return bool(busy == 0 and in_log == moved)

@@ -45,7 +45,7 @@ class MissionEntry(msgspec.Struct, frozen=True):
     root_no: int
     attempt: int
     token: int
-    live: bool
+    live: bool | int
     first_offset: int
 
 
@@ -186,7 +186,7 @@ class Ledger:
         if entry is None:
             row = _MISSION.one(self.connection, pid=pid)
             if row is not None:
-                entry = MissionEntry(*row[:6], live=bool(row[6]), first_offset=row[7])
+                entry = MissionEntry(*row)
                 self._missions.learn(pid, entry)
         return entry
 
@@ -194,8 +194,10 @@ class Ledger:
         self, pcb: ProcessControlBlock, places: tuple[int, int, int, int], first_offset: int
     ) -> MissionEntry:
         """Stage a mission's row; ``places`` are its number and its session's, user's and root's."""
+        no, session_no, user_no, root_no = places
+        live = pcb.outcome is None
         entry = MissionEntry(
-            *places, pcb.attempt, pcb.token, live=pcb.outcome is None, first_offset=first_offset
+            no, session_no, user_no, root_no, pcb.attempt, pcb.token, live, first_offset
         )
         self._missions.staged[pcb.pid] = entry
         return entry

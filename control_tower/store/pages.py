@@ -136,11 +136,11 @@ def read_page(
     connection: sqlite3.Connection,
     scopes: Scopes,
     topics: Sequence[str],
-    after: int,
-    upto: int,
+    span: tuple[int, int],
     limit: int,
 ) -> Page:
-    """Return a page of the log; see ``events.log.LogReader.read``."""
+    """Return a page of the log; see ``events.log.LogReader.read``. ``span``: after, upto."""
+    after, upto = span
     selection = select_topics(connection, topics)
     lines = selection.lines.union(selection.missions)
     after = max(after, selection.start)
@@ -172,8 +172,9 @@ class _Reading:
     def merge(self, lines: set[int], after: int, upto: int) -> None:
         """Take the events of several lines, window by window."""
         listed = msgspec.json.encode(list(lines)).decode()
-        width = max(self.limit * _WINDOW_PER_EVENT, 1)
-        most = self.limit * _WINDOW_PER_EVENT
+        width = self.limit * _WINDOW_PER_EVENT
+        # A mission's line holds others' events too, so more than a page of offsets is looked at.
+        most = self.limit * (_WINDOW_PER_EVENT if self.selection.missions else 1)
         while after < upto and self.reached is None:
             end = min(upto, after + width)
             if len(lines) > width:
@@ -234,4 +235,6 @@ def _user_floor(connection: sqlite3.Connection, user_id: str) -> int:
     if user is None:
         return 0
     row = _USER_FLOOR.one(connection, user_no=user[0])
-    return max(user[1], (row[0] if row else None) or 0)
+    of_sessions: int | None = row[0] if row else None
+    of_user: int = user[1]
+    return max(of_user, of_sessions or 0)

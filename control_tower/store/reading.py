@@ -12,7 +12,7 @@ from control_tower.records import (
     SessionRecord,
     StepRecord,
 )
-from control_tower.store import pages, queries
+from control_tower.store import file_queries, keys, mission_queries, pages, session_queries
 from control_tower.store.delivery import Delivery
 from control_tower.store.readers import Readers
 from control_tower.store.scopes import Scopes
@@ -40,7 +40,7 @@ class Reading:
     async def read(self, topics: Sequence[str], after: int, upto: int, limit: int = 512) -> Page:
         """Return a page of the log; see ``LogReader``."""
         return await self._readers.run(
-            pages.read_page, self._scopes, tuple(topics), after, upto, limit
+            pages.read_page, self._scopes, tuple(topics), (after, upto), max(limit, 1)
         )
 
     async def floor(self, topics: Sequence[str]) -> int:
@@ -49,64 +49,64 @@ class Reading:
 
     async def mission(self, pid: str) -> ProcessControlBlock | None:
         """Return a mission's row."""
-        return await self._readers.run(queries.mission, pid)
+        return await self._readers.run(mission_queries.mission, pid)
 
     async def missions(self, query: MissionQuery) -> list[ProcessControlBlock]:
         """Return a page of missions, newest first."""
-        return await self._readers.run(queries.list_missions, query)
+        return await self._readers.run(mission_queries.list_missions, query)
 
     async def live_missions(self, after: str | None, limit: int) -> list[ProcessControlBlock]:
         """Return a page of missions without an outcome, by pid."""
-        return await self._readers.run(queries.live_missions, after, limit)
+        return await self._readers.run(mission_queries.live_missions, after, limit)
 
     async def steps(self, pid: str) -> list[StepRecord]:
         """Return a mission's journal in the order in which calls were first recorded."""
-        return await self._readers.run(queries.list_steps, pid)
+        return await self._readers.run(mission_queries.list_steps, pid)
 
     async def interrupt(self, interrupt_id: str) -> InterruptRecord | None:
         """Return an interrupt."""
-        return await self._readers.run(queries.interrupt, interrupt_id)
+        return await self._readers.run(mission_queries.interrupt, interrupt_id)
 
     async def interrupts(self, query: InterruptQuery) -> list[InterruptRecord]:
         """Return a page of interrupts, oldest first."""
-        return await self._readers.run(queries.list_interrupts, query)
+        return await self._readers.run(mission_queries.list_interrupts, query)
 
     async def session(self, session_id: str) -> SessionRecord | None:
         """Return a session, deleted ones too."""
-        return await self._readers.run(queries.session, session_id)
+        return await self._readers.run(session_queries.session, session_id)
 
     async def sessions(self, query: SessionQuery) -> list[SessionRecord]:
         """Return a page of sessions, newest activity first."""
-        return await self._readers.run(queries.list_sessions, query)
+        return await self._readers.run(session_queries.list_sessions, query)
 
     async def message(self, message_id: str) -> MessageRecord | None:
         """Return a message, deleted ones too."""
-        return await self._readers.run(queries.message, message_id)
+        return await self._readers.run(session_queries.message, message_id)
 
     async def messages(self, session_id: str, limit: int, offset: int) -> list[MessageRecord]:
         """Return a page of a session's messages, oldest first, without deleted ones."""
-        return await self._readers.run(queries.list_messages, session_id, limit, offset)
+        return await self._readers.run(session_queries.list_messages, session_id, limit, offset)
 
     async def recent_messages(self, session_id: str, limit: int) -> list[MessageRecord]:
         """Return a session's newest messages, oldest of them first."""
-        return await self._readers.run(queries.recent_messages, session_id, limit)
+        return await self._readers.run(session_queries.recent_messages, session_id, limit)
 
     async def files(self, session_id: str) -> list[FileRecord]:
         """Return a session's files by name, without their content."""
-        return await self._readers.run(queries.list_files, session_id)
+        return await self._readers.run(file_queries.list_files, session_id)
 
     async def file(self, session_id: str, name: str) -> FileRecord | None:
         """Return a file of a session's workspace with its content."""
-        return await self._readers.run(queries.file, session_id, name)
+        return await self._readers.run(file_queries.file, session_id, name)
 
     async def artifacts(self, pid: str) -> list[FileRecord]:
         """Return a mission's named results by name, without their content."""
-        return await self._readers.run(queries.list_artifacts, pid)
+        return await self._readers.run(file_queries.list_artifacts, pid)
 
     async def artifact(self, pid: str, name: str) -> FileRecord | None:
         """Return a mission's named result with its content."""
-        return await self._readers.run(queries.artifact, pid, name)
+        return await self._readers.run(file_queries.artifact, pid, name)
 
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""
-        return await self._readers.run(queries.key, user_id, key)
+        return await self._readers.run(keys.key, user_id, key)

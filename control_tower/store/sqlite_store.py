@@ -4,6 +4,9 @@ import asyncio
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,27 +37,44 @@ def prepare(connection: sqlite3.Connection, epoch: str) -> None:
     _BAPTISE.run(connection, new_epoch=epoch)
 
 
+@dataclass(slots=True, frozen=True)
+class _Opened:
+    """A data folder that is ours."""
+
+    path: Path
+    wal: Path
+    lock: DataFolderLock
+    scopes: Scopes
+    core: Core
+
+    def close(self) -> None:
+        """Let go of it."""
+        connection = self.core.connection
+        with suppress(sqlite3.Error):  # what is committed stands in the WAL
+            checkpoint(connection, "TRUNCATE")
+        connection.close()
+        self.lock.release()
+
+    def wal_bytes(self) -> int:
+        """Return the size of the WAL file."""
+        try:
+            return self.wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
 class SqliteStore(Reading):
-    """``ports.Store`` and ``events.log.LogReader`` over one SQLite file."""
+    """``ports.Store`` and ``events.log.LogReader`` over one SQLite file; see :meth:`open`."""
 
     def __init__(
-        self,
-        lock: DataFolderLock,
-        connection: sqlite3.Connection,
-        readers: ThreadReaders,
-        writer: Writer,
-        delivery: Delivery,
-        scopes: Scopes,
-        epoch: str,
+        self, opened: _Opened, readers: ThreadReaders, writer: Writer, delivery: Delivery
     ) -> None:
-        """Use :meth:`open`."""
-        self._lock = lock
-        self._connection = connection
+        self._opened = opened
         self._readers = readers
         self._writer = writer
         self._delivery = delivery
-        self._scopes = scopes
-        self._epoch = epoch
+        self._scopes = opened.scopes
+        self._epoch = opened.core.epoch
         self._closed = False
 
     @classmethod
@@ -80,23 +100,27 @@ class SqliteStore(Reading):
             SchemaTooNew: when a newer version of the program made it.
         """
         loop = asyncio.get_running_loop()
-        lock, connection = await asyncio.to_thread(_take, data_dir, url, connection_type)
-        scopes = Scopes()
-        core = Core(connection, scopes)
-        writer = Writer(core, loop, on_fatal, free or (lambda: free_bytes(data_dir)))
-        delivery = Delivery(publish, writer.forgive, loop.call_soon, core.head)
+        epoch = f"{int(clock.now()):x}-{secrets.token_hex(4)}"
+        opened = await asyncio.to_thread(_take, data_dir, url, epoch, connection_type)
+        writer = Writer(
+            opened.core,
+            loop,
+            on_fatal,
+            free or partial(free_bytes, data_dir),
+            opened.wal_bytes,
+        )
+        delivery = Delivery(publish, writer.forgive, loop.call_soon, opened.core.head)
         writer.start(delivery)
-        readers = ThreadReaders(data_dir / "tower.db")
-        return cls(lock, connection, readers, writer, delivery, scopes, core.epoch)
+        return cls(opened, ThreadReaders(opened.path), writer, delivery)
 
     @property
     def operator_token(self) -> str:
         """This process's own operator credential, as the lock file says it. Never log it."""
-        return self._lock.holder.token
+        return self._opened.lock.holder.token
 
     def announce(self, url: str) -> None:
         """Write another URL into the lock file, once the server knows its port."""
-        self._lock.announce(url)
+        self._opened.lock.announce(url)
 
     def submit(self, unit: Unit) -> None:
         """Hand a unit over. Never blocks; its completion comes on the event loop, in order."""
@@ -112,18 +136,9 @@ class SqliteStore(Reading):
             return
         self._closed = True
         await self._writer.close()
-        while not self._delivery.idle:
-            await asyncio.sleep(0)
-        await asyncio.to_thread(self._let_go)
-
-    def _let_go(self) -> None:
-        self._readers.close()
-        try:
-            checkpoint(self._connection, "TRUNCATE")
-        except sqlite3.Error:
-            pass  # everything committed stands in the WAL; the next start moves it
-        self._connection.close()
-        self._lock.release()
+        self._delivery.finish()
+        await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._opened.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,21 +153,20 @@ class SqliteStore(Reading):
 
 
 def _take(
-    data_dir: Path, url: str, connection_type: type[sqlite3.Connection]
-) -> tuple[DataFolderLock, sqlite3.Connection]:
+    data_dir: Path, url: str, epoch: str, connection_type: type[sqlite3.Connection]
+) -> _Opened:
     path = create_files(data_dir)
-    lock = DataFolderLock(data_dir, url)
-    try:
+    with ExitStack() as undo:
+        lock = DataFolderLock(data_dir, url)
+        undo.callback(lock.release)
         connection = connect_writer(path, connection_type)
-        try:
-            # Before anything is served: what a restart has shown must not be taken back by a
-            # power cut, so the WAL that a killed process left is moved and synced first.
-            checkpoint(connection, "TRUNCATE")
-            prepare(connection, secrets.token_hex(8))
-        except BaseException:
-            connection.close()
-            raise
-    except BaseException:
-        lock.release()
-        raise
-    return lock, connection
+        undo.callback(connection.close)
+        # Before anything is served: what a restart has shown must not be taken back by a power
+        # cut, so the WAL that a killed process left is moved and synced first.
+        checkpoint(connection, "TRUNCATE")
+        prepare(connection, epoch)
+        scopes = Scopes()
+        wal = path.with_name(f"{path.name}-wal")
+        opened = _Opened(path, wal, lock, scopes, Core(connection, scopes))
+        undo.pop_all()
+    return opened

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ClauseElement, ColumnElement, Table, bindparam, func, select
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -29,6 +30,7 @@ class Query:
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=DIALECT)
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a dialect makes of DML
         self._text = str(compiled)
         self._names: Sequence[str] = compiled.positiontup or ()
         self._constants = {
@@ -57,7 +59,7 @@ class Query:
         connection.execute(self._text, self._parameters(values))
 
 
-class Rows:
+class RowWrite:
     """An insert or upsert of whole rows, prepared. A row is a tuple in ``columns`` order."""
 
     def __init__(self, text: str, columns: tuple[str, ...]) -> None:
@@ -77,16 +79,16 @@ def _columns(table: Table, without: Iterable[str]) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns if column.name not in left_out)
 
 
-def insert(table: Table, without: Iterable[str] = ()) -> Rows:
+def insert(table: Table, without: Iterable[str] = ()) -> RowWrite:
     """Return the insert of whole rows, the columns ``without`` left to the database."""
     columns = _columns(table, without)
     statement = plain_insert(table).values({name: bindparam(name) for name in columns})
-    return Rows(str(statement.compile(dialect=DIALECT)), columns)
+    return RowWrite(str(statement.compile(dialect=DIALECT)), columns)
 
 
 def upsert(
     table: Table, key: Sequence[str], without: Iterable[str] = (), fixed: Iterable[str] = ()
-) -> Rows:
+) -> RowWrite:
     """Return the insert of whole rows which replaces a row with the same ``key``.
 
     Columns named in ``fixed`` never change after the insert. SQLite rewrites an index when one of
@@ -99,4 +101,4 @@ def upsert(
         index_elements=list(key),
         set_={name: statement.excluded[name] for name in columns if name not in kept},
     )
-    return Rows(str(statement.compile(dialect=DIALECT)), columns)
+    return RowWrite(str(statement.compile(dialect=DIALECT)), columns)

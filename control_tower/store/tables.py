@@ -190,7 +190,6 @@ idempotency_keys = Table(
     Column("user_no", _No, primary_key=True, autoincrement=False),
     Column("key", String, primary_key=True),
     Column("body_sha256", String, nullable=False),
-    Column("offset", _No, nullable=False),
     Column("mission_id", String),
     Column("created_at", Float, nullable=False),
     Column("reply", LargeBinary, nullable=False),

@@ -66,7 +66,6 @@ def upgrade() -> None:
         sa.Column("user_no", NO, autoincrement=False, nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("body_sha256", sa.String(), nullable=False),
-        sa.Column("offset", NO, nullable=False),
         sa.Column("mission_id", sa.String()),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("reply", sa.LargeBinary(), nullable=False),
