@@ -73,8 +73,16 @@ class Admission:
         if self.closed:
             return False
         grant = self.queue.take(p.pcb.pid, p.pcb.user_id, p.pcb.priority, p.now)
-        process.has_slot = grant is not None
+        if grant is not None:
+            self.note_grant(process, grant)
         return process.has_slot
+
+    @staticmethod
+    def note_grant(process: Process, grant: Grant) -> None:
+        """Note on a process that it got a slot."""
+        process.queued = False
+        process.has_slot = True
+        process.effective = grant.effective
 
     def say_queued(self, p: Proposal) -> None:
         """Add ``mission.queued`` for a new mission that can't start at once."""
@@ -98,6 +106,8 @@ class Admission:
             The pid that now holds the session's gate, if it passed on.
         """
         state = process.pcb.state
+        if state in (State.WAITING, State.BLOCKED):
+            process.effective = None
         if process.has_slot and state not in (State.RUNNING, State.READY):
             self.give_slot_back(process, now)
         if process.queued and state is not State.READY:
@@ -105,7 +115,8 @@ class Admission:
             self.queue.remove(process.pid)
         if state is State.READY and not process.queued and not process.has_slot:
             process.queued = True
-            self.queue.push(process.pid, process.pcb.user_id, process.pcb.priority, now)
+            pcb, effective = process.pcb, process.effective
+            self.queue.push(pcb.pid, pcb.user_id, pcb.priority, now, effective=effective)
         return self._settle_gate(process)
 
     def give_slot_back(self, process: Process, now: float) -> None:
@@ -116,7 +127,8 @@ class Admission:
 
     def _settle_gate(self, process: Process) -> str | None:
         pcb = process.pcb
-        if process.in_gate and pcb.state not in (State.READY, State.RUNNING):
+        passed = pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY
+        if process.in_gate and not passed and pcb.state not in (State.READY, State.RUNNING):
             process.in_gate = False
             return self.gate.leave(pcb.session_id, pcb.pid)
         if pcb.state is State.TERMINATED or pcb.state is State.PAUSED:
@@ -136,7 +148,11 @@ class Admission:
             return self.gate.leave(pcb.session_id, pcb.pid)
         return None
 
-    def grants(self, now: float) -> "list[Grant]":
+    def should_yield(self, process: Process, now: float) -> bool:
+        """Whether a running mission is to give its slot up at its call."""
+        return self.queue.queued > 0 and self.queue.should_yield(process.pid, now)
+
+    def grants(self, now: float) -> list[Grant]:
         """Take every grant that there is now."""
         granted: list[Grant] = []
         while not self.closed and (grant := self.queue.pop(now)) is not None:

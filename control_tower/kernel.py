@@ -269,8 +269,7 @@ class Kernel:
         """Give free slots to ready missions."""
         for grant in self.admission.grants(self.clock.now()):
             process = self.processes[grant.pid]
-            process.queued = False
-            process.has_slot = True
+            self.admission.note_grant(process, grant)
             self._begin(process)
 
     def _begin(self, process: Process) -> None:
@@ -340,13 +339,21 @@ class Kernel:
     def _made(self, call: Call, p: Proposal) -> None:
         """A call: carried out if the mission runs, else held until it does."""
         process = p.process
-        if p.pcb.state is State.RUNNING and process.yielding is not None:
-            self.lifecycle.preempted(p, process.yielding)
-            process.yielding = None
+        if p.pcb.state is State.RUNNING:
+            self._yield_slot(p)
         if p.pcb.state is not State.RUNNING:
             process.held.append(partial(self._made, call))
             return
         self.syscalls.made(p, call)
+
+    def _yield_slot(self, p: Proposal) -> None:
+        """At a call: give the slot up if the tower drains or something more urgent is ready."""
+        process = p.process
+        if process.yielding is not None:
+            self.lifecycle.preempted(p, process.yielding)
+            process.yielding = None
+        elif self.admission.should_yield(process, p.now):
+            self.lifecycle.preempted(p, "priority")
 
     def _ended(self, result: object, error: BaseException | None, p: Proposal) -> None:
         if p.pcb.state is not State.RUNNING:

@@ -17,6 +17,7 @@ from control_tower.journal import FINAL, Journal, with_offset
 from control_tower.records import (
     InterruptRecord,
     InterruptStatus,
+    Priority,
     ProcessControlBlock,
     StepRecord,
 )
@@ -57,6 +58,7 @@ class Process:
         run: its program in memory, None before the start and after a park.
         begun: steps whose effect was begun by this run.
         has_slot, in_gate, queued: what it holds of the scheduler's, committed or not.
+        effective: the priority with which its slot was granted, kept over a preemption.
         yielding: why it is to give its slot up at its next call, if it is.
         resumed_by: cause, interrupt and person of the next ``mission.resumed``.
     """
@@ -74,6 +76,7 @@ class Process:
     recovering: bool = False
     begun: set[str] = field(default_factory=set)
     has_slot: bool = False
+    effective: Priority | None = None
     in_gate: bool = False
     queued: bool = False
     yielding: str | None = None

@@ -15,10 +15,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol
 
+import structlog
+
 from control_tower.calls import Call
 from control_tower.errors import Parked
 from control_tower.journal import Divergence, Journal
 from control_tower.records import StepRecord, StepStatus
+
+log = structlog.get_logger()
 
 CLOSE_GRACE_S = 1.0
 """How long a cancelled program may clean up before its coroutine is closed."""
@@ -289,9 +293,14 @@ class Run:
                 raise Parked
 
 
+_unclosable: list[Generator[Any, Any, Any]] = []
+"""Coroutines that refuse to be closed: collecting one would run it again, outside any loop."""
+
+
 def _close(steps: Generator[Any, Any, Any]) -> None:
-    """Close a coroutine; one that refuses (it catches GeneratorExit and awaits) is let go."""
+    """Close a coroutine; one that refuses (it catches GeneratorExit and awaits) is shelved."""
     try:
         steps.close()
     except RuntimeError:
-        return
+        log.warning("agent.refused_to_close", program=repr(steps))
+        _unclosable.append(steps)

@@ -15,6 +15,7 @@ from control_tower.errors import ModelFailed, ToolInvalid
 from control_tower.limits import TowerLimits
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn, Profile, ToolPlan
 from control_tower.quotas import ResourceUsage
+from control_tower.run import CLOSE_GRACE_S
 from control_tower.store import InlineStore
 from control_tower.tower import Tower
 from events.types import Committed, Ephemeral
@@ -189,9 +190,7 @@ class World:
             limits=self.limits,
         )
 
-    def agent(
-        self, program: Callable[[Context], Awaitable[object]], name: str = "main"
-    ) -> None:
+    def agent(self, program: Callable[[Context], Awaitable[object]], name: str = "main") -> None:
         """Register a program."""
         self.shelf.programs[name] = program
 
@@ -241,8 +240,11 @@ class World:
 
         async def main() -> None:
             await self.tower.start()
-            await scenario()
-            await self.tower.stop(0)
+            try:
+                await scenario()
+            finally:
+                await self.tower.stop(0)
+                await asyncio.sleep(2 * CLOSE_GRACE_S)
 
         try:
             self.loop.run_until_complete(main())

@@ -150,7 +150,9 @@ def test_parallel_branches_get_their_outcomes_in_the_same_order_when_replayed() 
         def branch(name: str, seconds: float) -> Any:
             async def run(inner: Context) -> str:
                 for n in range(3):
-                    got = await inner.step(f"{name}{n}", slow, f"{name}{n}", seconds, idempotent=True)
+                    got = await inner.step(
+                        f"{name}{n}", slow, f"{name}{n}", seconds, idempotent=True
+                    )
                     order.append(str(got))
                 return name
 
@@ -631,15 +633,11 @@ def test_at_a_limit_finish_raises_into_the_agent_and_cancel_ends_it() -> None:
         quota = ResourceQuota(max_tool_calls=2)
         pid = await world.submit(quota=quota)
         question = await world.question(pid)
-        await world.tower.answer(
-            ALICE, question["interrupt_id"], DecisionAnswer(decision="finish")
-        )
+        await world.tower.answer(ALICE, question["interrupt_id"], DecisionAnswer(decision="finish"))
         assert (await world.ended(pid))["result"] == "partial 2"
         pid = await world.submit(quota=quota)
         question = await world.question(pid)
-        await world.tower.answer(
-            ALICE, question["interrupt_id"], DecisionAnswer(decision="cancel")
-        )
+        await world.tower.answer(ALICE, question["interrupt_id"], DecisionAnswer(decision="cancel"))
         assert (await world.ended(pid))["outcome"] == "quota_exceeded"
         pid = await world.submit(quota=ResourceQuota(max_tool_calls=2, on_limit="fail"))
         assert (await world.ended(pid))["outcome"] == "quota_exceeded"
