@@ -44,7 +44,7 @@ def test_a_realtime_mission_overtakes_at_the_next_call() -> None:
             await world.ended(pid)
         ends = [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
         assert ends[0] == urgent
-        assert ends[1] == normal[0]
+        assert set(ends[1:]) == set(normal)
         assert all(not r.has_slot for r in world.tower._a.kernel.processes.values())
         assert world.tower._a.admission.queue.running == 0
 
