@@ -49,6 +49,7 @@ from server.rpc import MethodTable
 from server.rpc_session import RateBound
 from server.services import Services
 from server.settings import Settings
+from server.sse import EventStreams
 from server.ws import Sockets, WsLimits
 
 NOWHERE = Scope(None, None)
@@ -105,6 +106,7 @@ class Running:
             stopping.cancel()
             await asyncio.wait({stopping})
             await tower.stop(0)
+        self.services.streams.end_all()
         spread_s = 0.0 if hurry.is_set() else SPREAD_S
         await self.sockets.drain(self.node, RETRY_AFTER_DRAIN_MS, spread_s)
 
@@ -173,6 +175,8 @@ async def running(
             store=store,
             sessions=Sessions(store, clock, ids),
             hub=hub,
+            log=store,
+            streams=EventStreams(hub),
             rates=SubmitRates(settings.submits_per_min if settings.rate_limits else None),
             clock=clock,
             static_dir=static_dir(),

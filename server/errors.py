@@ -11,8 +11,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from control_tower.errors import Refusal, Unavailable
+from control_tower.errors import InvalidParams, Refusal, Unavailable
 from control_tower.unit import StoreFailed
+from events.errors import EventsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ def as_refusal(error: BaseException) -> Refusal | None:
     """Return what a caller may be told about ``error``; None when it is ours and a bug."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, EventsError):
+        refusal = InvalidParams(error.message)
+        refusal.details |= {} if error.field is None else {"field": error.field}
+        return refusal
     if isinstance(error, StoreFailed):
         return Unavailable(
             "The store did not take it; try again with the same idempotency key.",

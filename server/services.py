@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from control_tower.ports import Clock, Store
 from control_tower.sessions import Sessions
 from events.hub import Hub
+from events.log import LogReader
 from events.payloads import JsonObject
 from server.health import Check
 from server.limits import SubmitRates
 from server.settings import Settings
+from server.sse import EventStreams
 
 if TYPE_CHECKING:
     from control_tower.tower import Tower
@@ -36,6 +38,8 @@ class Services:
     store: Store
     sessions: Sessions
     hub: Hub
+    log: LogReader
+    streams: EventStreams
     rates: SubmitRates
     clock: Clock
     static_dir: Path

@@ -1,11 +1,22 @@
 """REST: one file a resource; the whole table of endpoints is put together here."""
 
-from server.rest import chat, documents, execute, health, interrupts, missions, requests, sessions
+from server.rest import (
+    chat,
+    documents,
+    events,
+    execute,
+    health,
+    interrupts,
+    missions,
+    requests,
+    sessions,
+)
 
 ENDPOINTS = (
     *requests.ENDPOINTS,
     *execute.ENDPOINTS,
     *missions.ENDPOINTS,
+    *events.ENDPOINTS,
     *interrupts.ENDPOINTS,
     *sessions.ENDPOINTS,
     *chat.ENDPOINTS,

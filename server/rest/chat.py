@@ -9,7 +9,7 @@ from control_tower.records import InterruptKind
 from control_tower.sessions import message_json, session_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply, SubmissionBody, Text, WaitQuery, body_sha256
-from server.rest.standing import Standing, idempotency_key, settled, standing
+from server.rest.standing import Standing, settled, standing, submitted
 
 Title = Annotated[str, Field(max_length=500)]
 Skip = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -186,8 +186,7 @@ async def list_messages(call: Call[None, MessageListQuery]) -> Response:
 
 async def send(call: Call[MessageBody, WaitQuery]) -> Response:
     """Say something. With ``wait_s``, answer 200 as soon as it ended or asks a person."""
-    caller = call.acting_as(call.body.user_id)
-    submission = call.body.submission(call.body.message, idempotency_key(call))
+    caller, submission = submitted(call, call.body, call.body.message)
     ack = await call.services.tower.send_message(
         caller,
         call.body.message,

@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field
 from starlette.responses import Response
 
+from events.topics import build_filters
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply, SubmissionBody, Text, body_sha256
-from server.rest.standing import Standing, idempotency_key, standing
+from server.rest.standing import Standing, standing, submitted
 
 STATUSES = {
     "completed": "completed",
@@ -53,8 +54,7 @@ def message_of(at: Standing) -> str | None:
 
 async def execute(call: Call[ExecuteBody, ExecuteQuery]) -> Response:
     """Run a mission to its end or to a question."""
-    caller = call.acting_as(call.body.user_id)
-    submission = call.body.submission(call.body.mission, idempotency_key(call))
+    caller, submission = submitted(call, call.body, call.body.mission)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )
@@ -66,6 +66,27 @@ async def execute(call: Call[ExecuteBody, ExecuteQuery]) -> Response:
         "pid": at.mission["pid"],
     }
     return json_reply(body, headers={"Location": f"/api/v1/missions/{at.mission['pid']}"})
+
+
+async def stream(call: Call[ExecuteBody, Query]) -> Response:
+    """Run a mission and stream its events until its last one, through its questions.
+
+    A client that goes away does not stop the mission; a GET of ``Location`` with
+    ``Last-Event-ID`` goes on from there.
+    """
+    caller, submission = submitted(call, call.body, call.body.mission)
+    ack = await call.services.tower.submit(
+        caller, submission, body_sha256=body_sha256("mission", submission)
+    )
+    pid = ack["mission_id"]
+    mission = await call.services.tower.mission(caller, pid)
+    events = await call.services.streams.open(
+        build_filters([f"mission:{pid}"]),
+        ack["offset"] - 1,
+        until=pid,
+        finite=mission["state"] == "terminated",
+    )
+    return events.response(f"/api/v1/missions/{pid}/events")
 
 
 ENDPOINTS = (
@@ -80,5 +101,17 @@ ENDPOINTS = (
         query=ExecuteQuery,
         errors=("not_found", "conflict", "quota_exceeded"),
         headers={"Idempotency-Key": "The same key gives the same answer, and one mission."},
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/execute/stream",
+        stream,
+        "Requests",
+        str,
+        200,
+        ExecuteBody,
+        errors=("not_found", "conflict", "quota_exceeded"),
+        headers={"Idempotency-Key": "The same key gives the same mission's events again."},
+        media="text/event-stream",
     ),
 )

@@ -27,7 +27,7 @@ from server.rest.shapes import (
     WaitQuery,
     body_sha256,
 )
-from server.rest.standing import Standing, idempotency_key, settled, standing
+from server.rest.standing import Standing, settled, standing, submitted
 from server.services import Services
 
 
@@ -128,8 +128,7 @@ def request_json(at: Standing) -> JsonObject:
 
 async def submit(call: Call[RequestBody, WaitQuery]) -> Response:
     """Give a mission. With ``wait_s``, answer 200 as soon as it ends or needs a person."""
-    caller = call.acting_as(call.body.user_id)
-    submission = call.body.submission(call.body.user_message, idempotency_key(call))
+    caller, submission = submitted(call, call.body, call.body.user_message)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )

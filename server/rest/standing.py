@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
-from control_tower.commands import Caller
+from control_tower.commands import Caller, Submission
 from control_tower.errors import InvalidParams
 from control_tower.ports import InterruptQuery
 from control_tower.records import InterruptKind
 from events.payloads import JsonObject
 from server.endpoints import Call
+from server.rest.shapes import SubmissionBody
 from server.services import Services
 
 MAX_KEY = 200
@@ -66,3 +67,16 @@ def idempotency_key(call: Call[Any, Any]) -> str | None:
             f"An Idempotency-Key has 1 to {MAX_KEY} characters.", field="Idempotency-Key"
         )
     return key
+
+
+def submitted(call: Call[Any, Any], body: SubmissionBody, text: str) -> tuple[Caller, Submission]:
+    """Return who submits and what, having counted it.
+
+    Raises:
+        Forbidden: if the body names a user that the caller may not act for.
+        RateLimited: if the user submits too often.
+    """
+    caller = call.acting_as(body.user_id)
+    submission = body.submission(text, idempotency_key(call))
+    call.services.rates.take(caller.user_id, call.services.clock.now())
+    return caller, submission
