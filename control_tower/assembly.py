@@ -18,6 +18,7 @@ from control_tower.session_gate import SessionGate
 from control_tower.submission import Submissions
 from control_tower.syscalls import Syscalls
 from control_tower.timers import Alarm, Timers
+from control_tower.watchdog import Watchdog
 
 
 @dataclass(slots=True, frozen=True)
@@ -92,6 +93,7 @@ def assemble(
         syscalls=syscalls,
         family=family,
         budget=budget,
+        watchdog=Watchdog(),
     )
     return Assembly(
         store=store,

@@ -114,7 +114,7 @@ class Level:
                 live = seat.tag
                 if seat.running:
                     live += seat.running * (now - seat.at) * seat.inverse_weight
-                if live - tag <= SLACK_S:
+                if live - tag <= SLACK_S or seat.pardoned:
                     return seat
                 heapreplace(heap, (live, ticket, seat))
         return None
@@ -144,6 +144,7 @@ class Level:
         self.queued -= 1
         self.charge(seat, entry, now)
         if seat.size:
+            seat.pardoned = False
             heapreplace(self.heap, (seat.tag, seat.ticket, seat))
         else:
             heappop(self.heap)
@@ -210,14 +211,19 @@ class Level:
     def forgive(self, seat: Seat, now: float) -> None:
         """Bring a listed seat that went unserved too long down to the least of the active.
 
-        Those who come later stand behind it, so that only the seats now listed can go before it.
+        There it stays until it is served, whatever its missions that run cost meanwhile, and
+        those who come later stand behind it: only the seats now listed can go before it.
         """
-        first = self.best(now)
-        if seat.ticket and first is not seat:
-            seat.settle(now)
-            seat.tag = min(seat.tag, self.heap[0][0])
+        if not seat.ticket or seat.pardoned:
+            return
+        self.best(now)
+        least = self.heap[0][0]
+        seat.settle(now)
+        if seat.tag > least:
+            seat.tag = least
             self._unlist(seat)
             self._list(seat)
+        seat.pardoned = True
 
     def started_at(self, entry: Entry, started: float) -> None:
         """Put a running mission that came from another level where its start says."""
@@ -239,7 +245,7 @@ class Level:
             own, _ = rivals.pop(seat.ticket)
         else:
             own = live = max(live, self.least(now))
-        if ahead or live - own > SLACK_S:
+        if ahead or not (live - own <= SLACK_S or seat.pardoned):
             own = live + ahead * seat.start_charge
         ticket = seat.ticket or self._tickets + 1
         return ahead + sum(
@@ -264,6 +270,7 @@ class Level:
 
     def _unlist(self, seat: Seat) -> None:
         seat.ticket = 0
+        seat.pardoned = False
         self.listed -= 1
 
     def _sweep(self, now: float) -> None:
@@ -283,7 +290,7 @@ def _turns_before(turn: float, tag: float, seat: Seat, now: float, *, ties: bool
     ``ties`` says whether it goes first at an equal tag.
     """
     live = seat.live(now)
-    first = tag if live - tag <= SLACK_S else live
+    first = tag if live - tag <= SLACK_S or seat.pardoned else live
     early = SAME_TURN * START_CHARGE_S * (1 if ties else -1)
     if first >= turn + early:
         return 0

@@ -398,7 +398,8 @@ class Kernel:
         """See :class:`control_tower.syscalls.Effects`."""
         process.begun.add(call.step)
         work = self._effect(process, call, record, delay_s)
-        task = asyncio.get_running_loop().create_task(work)
+        name = f"effect {process.pid} {call.step}"
+        task = asyncio.get_running_loop().create_task(work, name=name)
         process.effects[call.step] = task
 
     async def _effect(

@@ -25,6 +25,7 @@ from control_tower.states import Outcome, State
 from control_tower.syscalls import WAKE, Syscalls
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import Commit, Guard, SaveMission, Unit
+from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
 
 RECOVERY_PAGE = 500
@@ -60,14 +61,17 @@ class Residence:
     syscalls: Syscalls
     family: Family
     budget: Budget
+    watchdog: Watchdog
     resting: dict[str, Rested] = field(default_factory=dict)
     draining: bool = False
     ended: Counter[str] = field(default_factory=Counter)
 
     # -- start and stop -------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Restore every live mission, then fill the slots."""
+    async def start(self, *, watch: bool) -> None:
+        """Restore every live mission, then fill the slots; ``watch`` the loop from a thread."""
+        if watch:
+            self.watchdog.start()
         self.kernel.admission.closed = True
         after: str | None = None
         while page := await self.store.live_missions(after, RECOVERY_PAGE):
@@ -132,6 +136,7 @@ class Residence:
         while asyncio.get_running_loop().time() < deadline and any(map(_acts, running)):
             await asyncio.sleep(0.02)
         self.timers.stop()
+        self.watchdog.stop()
         for process in tuple(self.kernel.processes.values()):
             process.lost = True
             if process.run is not None:
@@ -332,6 +337,10 @@ class Residence:
             "ended": dict(self.ended),
             "queues": {"ready": queue.queued},
             "slots": {"running": queue.running, "free": queue.free},
+            "loop_blocked": [
+                {"task": each.task, "where": each.where, "seconds": each.seconds}
+                for each in self.watchdog.seen
+            ],
             "draining": self.draining,
             "node": self.kernel.node,
         }

@@ -101,7 +101,7 @@ class Run:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Start a task that ends with the run."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, name=f"mission {self.pid}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

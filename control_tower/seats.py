@@ -44,6 +44,8 @@ class Seat:
     """One user at one level.
 
     ``number`` tells the seats of a level apart. ``ticket`` is the number of its valid entry in the level's heap, 0 when it is not listed.
+    ``pardoned`` keeps its entry where it is until it is served. ``busy`` says that it has an entry
+    in the level's other heap, ``timed`` that it has a timer. ``at`` is when ``tag`` was true.
     ``clock`` is when ``line`` was last served or began, ``turn`` when the seat was.
     """
 
@@ -57,6 +59,7 @@ class Seat:
         "level",
         "line",
         "number",
+        "pardoned",
         "running",
         "size",
         "start_charge",
@@ -86,6 +89,7 @@ class Seat:
         self.turn = now
         self.ticket = 0
         self.busy = False
+        self.pardoned = False
         self.timed = False
 
     def live(self, now: float) -> float:

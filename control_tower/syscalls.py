@@ -29,8 +29,8 @@ from control_tower.journal import FINAL
 from control_tower.outcomes import complete, fail, new_record, say_retry, say_started
 from control_tower.ports import ModelRequest, ToolPlan, Tools
 from control_tower.process import Process, Proposal
-from control_tower.quotas import ResourceUsage
 from control_tower.questions import Questions
+from control_tower.quotas import ResourceUsage
 from control_tower.records import FileRecord, StepRecord, StepStatus
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import InsertToolCall, SaveArtifact, Write

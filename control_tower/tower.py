@@ -94,9 +94,12 @@ class Tower:
         """Whether the tower takes nothing new."""
         return self._a.residence.draining
 
-    async def start(self) -> None:
-        """Restore every mission that had not ended, and begin to run them."""
-        await self._a.residence.start()
+    async def start(self, *, watch: bool = False) -> None:
+        """Restore every mission that had not ended, and begin to run them.
+
+        ``watch``: name programs that block the event loop; a thread looks four times a second.
+        """
+        await self._a.residence.start(watch=watch)
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, let running missions reach a call, and leave them for the next start."""

@@ -189,7 +189,7 @@ async def running(
         services.documents["openapi"] = document(ENDPOINTS, services.version)
         services.checks.update(_checks(services, store, models, lag))
         say(NodeJoined(node=node))
-        await tower.start()
+        await tower.start(watch=True)
         yield Running(services, sockets, node, store.operator_token)
         await tower.stop(0)
         say(NodeLeft(node=node))
