@@ -88,7 +88,9 @@ class ArgumentSchema:
             raise ToolInvalid(f"{self._label} cannot take these arguments: {error}.") from error
         model = self._validate(text)
         given = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return Checked(given=given, complete=self._defaults | given)
+        known = self._defaults | given
+        complete = {name: known[name] for name in self._fields.values() if name in known}
+        return Checked(given=given, complete=complete)
 
     def keywords(self, arguments: JsonObject) -> dict[str, Any]:
         """Return checked ``arguments`` as the function takes them: dates as dates, and so on.

@@ -95,13 +95,15 @@ class _Job:
         self._loop = loop
         self.outcome = outcome
 
-    def run(self) -> None:
-        """Run the function, in the thread, and send the outcome to the loop."""
-        result, error = None, None
+    def run(self) -> tuple[Any, BaseException | None]:
+        """Run the function, in the thread; return what it returned or raised."""
         try:
-            result = self._context.run(self._function)
+            return self._context.run(self._function), None
         except BaseException as raised:  # noqa: BLE001 - its outcome, Parked included
-            error = raised
+            return None, raised
+
+    def send(self, result: Any, error: BaseException | None) -> None:
+        """Send the outcome to the loop."""
         try:
             self._loop.call_soon_threadsafe(self._deliver, result, error)
         except RuntimeError:
@@ -136,8 +138,11 @@ class _Worker(threading.Thread):
                     return
                 continue
             while job is not None:
-                job.run()
-                job = self._pool.next_job(self)
+                outcome = job.run()
+                # Free before it says so: who awaited the outcome finds this thread for the next.
+                following = self._pool.next_job(self)
+                job.send(*outcome)
+                job, outcome = following, (None, None)
 
 
 AGENT_THREADS = Threads("agent", limit=1024)

@@ -22,7 +22,9 @@ _QUOTE_HEAD = re.compile(
     r"(?P<quote>\"(?:[^\"\\]|\\.)*+\")(?=\s*(?:[;,]|(?:and\s+)?then\b|$))",
     FLAGS,
 )
-_JOINT_BEFORE = re.compile(r"(?:,|(?<!\S)and)$", FLAGS)
+_JOINT_BEFORE = re.compile(r"(?:(?:,?\s+|(?<!\S))and|,)$", FLAGS)
+"""Looked for in the last characters only, which hold all of ``, and``."""
+
 _JOINT_BEHIND = re.compile(r"(?:[\s,:]+|(?:and|then)(?=[\s,:]))+", FLAGS)
 _HEAD_CHARACTERS = 500
 
@@ -50,9 +52,8 @@ def _end_of_piece(mission: str, start: int) -> tuple[int, int]:
         behind = _JOINT_BEHIND.match(mission, cut.end())
         at = behind.end() if behind else cut.end()
         piece = mission[start : cut.start()].rstrip()
-        joint = None if cut.group() in ";\n" else _JOINT_BEFORE.search(piece)
-        if joint is not None:
-            piece = piece[: joint.start()].rstrip()
+        if cut.group() not in ";\n" and (joint := _JOINT_BEFORE.search(piece[-6:])):
+            piece = piece[: len(piece) - len(joint.group())].rstrip()
         if _separates(piece, cut.group(), mission[at:]):
             return start + len(piece), at
     return len(mission), len(mission)

@@ -6,6 +6,7 @@ refusal) is an observation, not the end.
 """
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import AgentError, QuotaExceeded
@@ -41,26 +42,58 @@ NUDGE = "Your last answer was empty. Answer the mission, or say what keeps you f
 
 async def react(ctx: "Context") -> str:
     """Carry the mission out with a model and tools."""
-    messages = await _opening(ctx)
-    tools = _tools(ctx)
-    text, empty = "", 0
-    for _ in range(MAX_TURNS):
-        try:
-            reply = await ctx.llm(messages, tools=tools)
-        except QuotaExceeded as error:
-            return text or f"I had to stop before I had an answer: {error.message}"
-        text = reply.text.strip() or text
-        messages.append(_said(reply))
-        if reply.tool_calls:
-            messages += [await _observe(ctx, request, tools) for request in reply.tool_calls]
-        elif reply.text.strip():
-            return reply.text.strip()
-        elif empty < MAX_EMPTY:
-            empty += 1
-            messages.append({"role": "user", "content": NUDGE})
+    talk = _Talk(ctx, await _opening(ctx), _tools(ctx))
+    try:
+        return await talk.to_its_end()
+    except QuotaExceeded as error:
+        return talk.text or f"I had to stop before I had an answer: {error.message}"
+
+
+@dataclass(slots=True)
+class _Talk:
+    """What was said between the agent and the model. ``text`` is the model's last."""
+
+    ctx: "Context"
+    messages: "list[JsonObject]"
+    tools: list[str]
+    text: str = ""
+
+    async def to_its_end(self) -> str:
+        """Return the model's answer."""
+        empty = 0
+        for _ in range(MAX_TURNS):
+            reply = await self._turn()
+            if reply.tool_calls:
+                for request in reply.tool_calls:
+                    self.messages.append(await self._observe(request))
+            elif reply.text.strip():
+                return self.text
+            elif empty < MAX_EMPTY:
+                empty += 1
+                self.messages.append({"role": "user", "content": NUDGE})
+            else:
+                return self.text or "The model gave no answer."
+        return f"I stopped after {MAX_TURNS} turns without coming to an end. {self.text}".strip()
+
+    async def _turn(self) -> "Reply":
+        reply = await self.ctx.llm(self.messages, tools=self.tools)
+        self.text = reply.text.strip() or self.text
+        self.messages.append(_said(reply))
+        return reply
+
+    async def _observe(self, request: "ToolRequest") -> "JsonObject":
+        """Make a call that the model asks for; return what it is told of it."""
+        if request.name in self.tools:
+            content = await _outcome(self.ctx, request)
         else:
-            return text or "The model gave no answer."
-    return f"I stopped after {MAX_TURNS} turns without coming to an end. {text}".strip()
+            offered = ", ".join(self.tools)
+            content = f"Error: there is no tool called {request.name[:100]}. Use: {offered}."
+        return {
+            "role": "tool",
+            "tool_call_id": request.id,
+            "name": request.name,
+            "content": content,
+        }
 
 
 async def _opening(ctx: "Context") -> "list[JsonObject]":
@@ -92,20 +125,6 @@ def _said(reply: "Reply") -> "JsonObject":
             for request in reply.tool_calls
         ]
     return message
-
-
-async def _observe(ctx: "Context", request: "ToolRequest", tools: list[str]) -> "JsonObject":
-    """Make a call that the model asks for; return what it is told of it."""
-    if request.name not in tools:
-        content = f"Error: there is no tool called {request.name[:100]}. Use: {', '.join(tools)}."
-    else:
-        content = await _outcome(ctx, request)
-    return {
-        "role": "tool",
-        "tool_call_id": request.id,
-        "name": request.name,
-        "content": content,
-    }
 
 
 async def _outcome(ctx: "Context", request: "ToolRequest") -> str:

@@ -92,7 +92,7 @@ class ModelTable:
             model=chosen,
             messages=_messages(messages),
             tools=tuple(self._tool_name(tool) for tool in tools),
-            settings={name: jsonable(value) for name, value in settings.items()},
+            settings=_plain({**settings}),
         )
 
     def estimate(self, request: ModelRequest) -> ResourceUsage:
@@ -173,18 +173,23 @@ def _messages(messages: Sequence[JsonObject] | str) -> list[JsonObject]:
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    try:
-        plain: Any = jsonable(list(messages))
-        check_inside(plain)
-        encoded(plain, MAX_MESSAGES_BYTES)
-    except OutOfBounds as error:
-        raise ModelFailed(f"The messages cannot be sent: {error}.") from error
+    plain = _plain(list(messages))
     for message in plain:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise ModelFailed(f"A message needs a role, one of {', '.join(sorted(ROLES))}.")
         if not isinstance(message.get("content"), str):
             raise ModelFailed("A message needs a content that is text.")
     return list(plain)
+
+
+def _plain(value: object) -> Any:
+    try:
+        plain = jsonable(value)
+        check_inside(plain)
+        encoded(plain, MAX_MESSAGES_BYTES)
+    except OutOfBounds as error:
+        raise ModelFailed(f"This cannot be sent to a model: {error}.") from error
+    return plain
 
 
 def _output(turn: ProviderTurn, model: str, step: str) -> JsonObject:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from agents.executor import Executor
@@ -18,8 +19,6 @@ from control_tower.errors import AgentError, ClarificationExpired, ToolRefused
 from control_tower.ports import EffectContext, Profile, ToolPlan
 from control_tower.records import FileRecord
 from control_tower.unit import DeleteFile, SaveFile, Write
-
-import msgspec
 
 
 class FakeClock:
@@ -257,6 +256,7 @@ def make_ctx(
     models = ModelTable([mock_provider], "mock:tools", registry)
 
     def make(mission: str, **fields: Any) -> FakeContext:
-        return FakeContext(mission=mission, executor=executor, models=models, files=files, **fields)
+        given: dict[str, Any] = {"executor": executor, "models": models, "files": files} | fields
+        return FakeContext(mission=mission, **given)
 
     return make
