@@ -5,8 +5,10 @@
  * calls (`wire/calls.js`) and when to reconnect (`wire/close_codes.js`) are pure modules. No dependency; runs in
  * browsers and, given a `WebSocket` constructor, in Node from version 20.
  *
- * What it promises: an event of a subscribed topic reaches listeners once and in order, over any number of
- * reconnects. Where the server cannot do that it says so, as `gap` or `reset`, and the application reloads.
+ * What it promises: an event of a subscribed topic reaches listeners once, over any number of reconnects, and in
+ * order among the topics of one `subscribe`. After a reconnect each subscription is replayed by itself, so that an
+ * event of one may overtake older ones of another until the `replay.done` of both. Where the server cannot resume,
+ * it says so, as `gap` or `reset`, and the application reloads.
  *
  * @example
  * const tower = new TowerClient({ url: "ws://127.0.0.1:8000/ws" });

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ UNLISTED = {"VENDOR.json", ".gitattributes"}
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package["name"])
-def test_vendored_files_match_their_hashes(package: dict) -> None:
+def test_vendored_files_match_their_hashes(package: dict[str, Any]) -> None:
     """Every file of a package still has the bytes that were published."""
     for entry in package["files"]:
         digest = hashlib.sha256((VENDOR / entry["path"]).read_bytes()).hexdigest()
@@ -22,8 +23,8 @@ def test_vendored_files_match_their_hashes(package: dict) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package["name"])
-def test_each_package_is_pinned_and_carries_its_licence(package: dict) -> None:
-    """A package names an exact version, a licence and the integrity of its archive, and ships the licence's text."""
+def test_each_package_is_pinned_and_carries_its_licence(package: dict[str, Any]) -> None:
+    """A package names an exact version and what its archive hashes to, and ships its licence."""
     assert re.fullmatch(r"\d+\.\d+\.\d+", package["version"])
     assert package["licence"]
     assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"])

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 
 import { liveText } from "../../static/js/chat/mission.js";
 import { EMPTY_MODEL } from "../../static/js/chat/model.js";
-import { mergeMessages, mergeSessions, reduce, reduceAll, setChatState } from "../../static/js/chat/reduce.js";
+import { holdOpenChats, mergeMessages, mergeSessions, reduce, reduceAll, setChatState } from "../../static/js/chat/reduce.js";
 import { childrenOf, openInterrupts, sessionsByDate, timeline } from "../../static/js/chat/timeline.js";
 
 const S = "s_1";
@@ -68,6 +68,14 @@ describe("the reducer", () => {
     model = reduceAll(model, [...LOG.slice(4, 7), done(8)]);
     assert.equal(model.chats[S].state, "open");
     assert.deepEqual(mission(model), mission(open(LOG)));
+  });
+
+  it("loses nothing when one subscription's replay overtakes another's after a reconnect", () => {
+    let model = holdOpenChats(open(LOG.slice(0, 4)));
+    model = reduceAll(model, [LOG[6]]);
+    assert.equal(timeline(model.chats[S]).length, 2, "what was shown stays");
+    model = reduceAll(model, [LOG[4], LOG[5], LOG[7], done(8)]);
+    assert.deepEqual(model.chats, open(LOG).chats);
   });
 
   it("streams text, repairs it from its start, and drops it for the result", () => {

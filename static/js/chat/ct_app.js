@@ -15,11 +15,16 @@ import "./ct_transcript.js";
 import { drawerOpen } from "./ui_state.js";
 
 class App extends View {
+  connectedCallback() {
+    super.connectedCallback();
+    this.addEventListener("keydown", closeOnEscape);
+  }
+
   render() {
     const open = drawerOpen.value;
     return html`
       <a class="skip" href="#message" @click=${skip}>Skip to the message box</a>
-      <ct-sidebar class="sidebar ${open ? "open" : ""}" @keydown=${closeOnEscape}></ct-sidebar>
+      <ct-sidebar class="sidebar ${open ? "open" : ""}"></ct-sidebar>
       ${open ? html`<button class="scrim" type="button" aria-label="Close the list of missions" @click=${close}></button>` : ""}
       <main class="main">
         <header class="topbar">
@@ -43,19 +48,22 @@ class App extends View {
     if (sessionId.value && !missing) return html`<ct-transcript></ct-transcript>`;
     return html`<ct-empty .missing=${missing}></ct-empty>`;
   }
-
-  updated() {
-    if (drawerOpen.value && !this.contains(document.activeElement)) return;
-    if (drawerOpen.value) /** @type {HTMLElement | null} */ (this.querySelector(".sidebar .new"))?.focus();
-  }
 }
 
+/** The list slides in; it can take the focus once it is visible. */
 function show() {
   drawerOpen.value = true;
+  requestAnimationFrame(() => requestAnimationFrame(() => focus(".sidebar .new")));
 }
 
 function close() {
   drawerOpen.value = false;
+  focus(".topbar .only-narrow");
+}
+
+/** @param {string} selector */
+function focus(selector) {
+  /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
 }
 
 /** @param {KeyboardEvent} event */

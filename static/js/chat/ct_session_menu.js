@@ -4,7 +4,7 @@ import { html } from "lit";
 import { icon } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
 import { archive, exportSession, remove, rename } from "./actions.js";
-import { session, sessionId, toast } from "./store.js";
+import { chat, session, sessionId, toast } from "./store.js";
 
 class SessionMenu extends View {
   constructor() {
@@ -18,7 +18,7 @@ class SessionMenu extends View {
 
   render() {
     const open = session.value;
-    if (!sessionId.value) return html`<p class="title muted">New mission</p>`;
+    if (!sessionId.value || chat.value?.state === "missing") return html`<p class="title muted">New mission</p>`;
     if (this.renaming && open) return this.#field(open.title ?? "");
     return html`<h1 class="title" title=${open?.title ?? ""}>${open?.title || "Mission"}</h1>
       ${open ? this.#menu(open) : ""}`;

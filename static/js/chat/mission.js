@@ -109,7 +109,8 @@ const CHANGES = Object.freeze({
   "mission.preempted": (mission, event) => notes("preempted", () => ({ text: event.data.cause ?? "" }))(becomes("queued")(mission, event), event),
   "mission.recovered": (mission, event) => {
     const text = `Went on after a restart (attempt ${event.data.attempt}, ${event.data.replayed_steps} steps replayed)`;
-    return { ...notes("recovered", () => ({ text }))(mission, event), attempt: event.data.attempt };
+    const running = becomes("running")(mission, event);
+    return { ...notes("recovered", () => ({ text }))(running, event), attempt: event.data.attempt };
   },
   "mission.updated": (mission, { data }) => ({ ...mission, priority: data.priority ?? mission.priority, quota: data.quota ?? mission.quota }),
   "mission.progress": notes("progress", ({ name, ...fields }) => ({ text: [name, ...said(fields)].join(" · ") })),

@@ -55,6 +55,17 @@ export function setChatState(model, session_id, state) {
 }
 
 /**
+ * The connection is gone. What comes after it comes by several subscriptions, each in order for itself, so that
+ * an event of one may overtake older ones of another: open chats hold everything until their own replay is done.
+ * @param {Model} model
+ * @returns {Model}
+ */
+export function holdOpenChats(model) {
+  const open = Object.values(model.chats).filter(({ state }) => state === "open");
+  return open.reduce((next, { session_id }) => setChatState(next, session_id, "loading"), model);
+}
+
+/**
  * Sessions as a list says them.
  * @param {Model} model
  * @param {Session[]} sessions

@@ -9,7 +9,7 @@ import { batch, computed, signal } from "@preact/signals-core";
 import { TowerClient } from "../client.js";
 import { announcements } from "./announce.js";
 import { EMPTY_MODEL } from "./model.js";
-import { mergeMessages, mergeSessions, mergeWaiting, reduceAll, setChatState } from "./reduce.js";
+import { holdOpenChats, mergeMessages, mergeSessions, mergeWaiting, reduceAll, setChatState } from "./reduce.js";
 import { allMessages } from "./rest.js";
 import { token } from "./token.js";
 
@@ -47,7 +47,7 @@ export const session = computed(() => (sessionId.value ? model.value.sessions[se
 
 /** Connects, and follows the address. */
 export function start() {
-  tower.on("status", (next) => (status.value = next));
+  tower.on("status", onStatus);
   tower.on("event", gather);
   tower.on("reset", restart);
   tower.on("gap", ({ topics, floor, result }) => topics.forEach((topic) => void refill(topic, floor, result)));
@@ -154,6 +154,15 @@ async function watchOwn() {
   } catch (error) {
     reportUnlessMissing(error);
   }
+}
+
+/** @param {import("../client.js").Status} next */
+function onStatus(next) {
+  if (status.value.state === "live" && next.state !== "live") {
+    flush();
+    model.value = holdOpenChats(model.value);
+  }
+  status.value = next;
 }
 
 /** @type {TowerEvent[]} */ let gathered = [];
