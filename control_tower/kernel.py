@@ -293,7 +293,7 @@ class Kernel:
         if not run.journal.replaying:
             for call in tuple(run.pending.values()):
                 record = run.journal.find(call.step)
-                if record is not None and record.status is StepStatus.APPROVED:
+                if record is not None and _may_begin(record):
                     process.inbox.append(partial(self._made, call))
         run.advance()
 
@@ -579,9 +579,14 @@ class Kernel:
 
 def _progresses(record: StepRecord) -> bool:
     """Whether an open call will end by itself: neither a person's turn nor a time to come."""
-    if record.status is StepStatus.ASKED:
+    if record.status is StepStatus.ASKED or record.wake_at is not None:
         return False
     return record.kind not in (Kind.SLEEP, Kind.JOIN)
+
+
+def _may_begin(record: StepRecord) -> bool:
+    """Whether a call was approved, or let through, and has not begun."""
+    return record.status is StepStatus.APPROVED and record.wake_at is None
 
 
 def unavailable(reason: UnitRefused) -> Unavailable:

@@ -138,11 +138,10 @@ class Lifecycle:
         if asked:
             self._wait(p, asked)
             return
-        resting = next((r for r in p.open_steps() if r.kind in _RESTING_KINDS), None)
-        if resting is None or p.pcb.state is State.BLOCKED:
+        cause = next((cause for r in p.open_steps() if (cause := _rests_on(r))), None)
+        if cause is None or p.pcb.state is State.BLOCKED:
             return
         self._stop_clock(p)
-        cause = _RESTING_KINDS[resting.kind]
         p.move(State.BLOCKED, cause)
         p.event(MissionBlocked(cause=cause))
 
@@ -328,6 +327,13 @@ class Lifecycle:
         for record in p.open_steps():
             if record.wake_at is not None:
                 self.timers.cancel(Alarm(p.pcb.pid, WAKE, record.step))
+
+
+def _rests_on(record: StepRecord) -> str | None:
+    """Return what an open call waits for, if that is time or a child."""
+    if record.status is StepStatus.APPROVED and record.wake_at is not None:
+        return "breaker"
+    return _RESTING_KINDS.get(record.kind)
 
 
 def _error(code: str, message: str) -> JsonObject:

@@ -186,6 +186,9 @@ class Tools(Protocol):
             ToolInvalid: for an unknown tool or arguments that do not fit.
         """
 
+    def blocked_until(self, tool: str, now: float) -> float | None:
+        """Return when a tool may be tried again that failed too often; None: now."""
+
     async def run(self, plan: ToolPlan, effect: EffectContext) -> Json:
         """Make one attempt. Cancelled by the kernel at ``plan.timeout_s``.
 

@@ -24,7 +24,7 @@ from control_tower.calls import (
     Sleep,
     Spawn,
 )
-from control_tower.errors import AgentError, ToolTimeout, agent_error
+from control_tower.errors import AgentError, BreakerOpen, ToolTimeout, agent_error
 from control_tower.journal import FINAL
 from control_tower.outcomes import complete, fail, new_record, say_retry, say_started
 from control_tower.ports import ModelRequest, ToolPlan, Tools
@@ -143,6 +143,8 @@ class Syscalls:
 
     def _attempt(self, p: Proposal, call: Call, record: StepRecord, delay_s: float = 0.0) -> None:
         """Commit the intent of an attempt; the effect starts behind it."""
+        if self._held_by_breaker(p, call, record):
+            return
         reserved = self.effects.may_draw(p, call)
         if reserved is None:
             return
@@ -160,6 +162,26 @@ class Syscalls:
         else:
             p.then.append(lambda _: self.effects.start_effect(process, call, record, delay_s))
 
+    def _held_by_breaker(self, p: Proposal, call: Call, record: StepRecord) -> bool:
+        """Let a call wait while its tool's breaker is open; nothing has been begun."""
+        plan = call.request
+        if not isinstance(plan, ToolPlan) or plan.on_open != "wait":
+            return False
+        until = self.tools.blocked_until(plan.name, p.now)
+        if until is None or until <= p.now:
+            return False
+        self._wait_for_breaker(p, record, until)
+        return True
+
+    def _wait_for_breaker(self, p: Proposal, record: StepRecord, until: float) -> None:
+        held = msgspec.structs.replace(
+            record, status=StepStatus.APPROVED, wake_at=until, reserved=None
+        )
+        p.save_step(held)
+        p.edit(current_step=record.step)
+        alarm = Alarm(p.pcb.pid, WAKE, record.step)
+        p.then.append(lambda _: self.timers.set(alarm, until))
+
     def effect_ended(self, p: Proposal, call: Call, end: EffectEnd) -> None:
         """An attempt ended: record its outcome, make the next attempt, or ask."""
         record = p.find_step(call.step)
@@ -169,6 +191,11 @@ class Syscalls:
             say_started(p, record)
         self.effects.settle(p, record.reserved or ResourceUsage(), end.usage)
         record = msgspec.structs.replace(record, reserved=None)
+        if _breaker_was_open(call, end):
+            say_retry(p, record, end.error or AgentError("breaker open"))
+            until = self.tools.blocked_until(call.name, p.now) or p.now + RETRY_DELAYS_S[0]
+            self._wait_for_breaker(p, record, until)
+            return
         p.writes += end.writes
         if call.kind is Kind.TOOL:
             p.writes.append(_tool_call(p, record, end))
@@ -204,10 +231,14 @@ class Syscalls:
         p.then.append(lambda _: self.timers.set(alarm, wake_at))
 
     def woke(self, p: Proposal, step: str) -> None:
-        """A sleep is over."""
+        """A sleep is over, or a breaker lets a trial through."""
         record = p.find_step(step)
-        if record is not None and record.status is StepStatus.STARTED:
+        if record is None or record.wake_at is None:
+            return
+        if record.status is StepStatus.STARTED and record.kind == Kind.SLEEP:
             complete(p, record, None)
+        elif record.status is StepStatus.APPROVED:
+            p.save_step(msgspec.structs.replace(record, wake_at=None))
 
     def _join(self, p: Proposal, call: Call, request: Join) -> None:
         record = new_record(p, call, StepStatus.STARTED, child_pid=request.child_pid)
@@ -244,6 +275,12 @@ class Syscalls:
             )
         )
         complete(p, new_record(p, call, StepStatus.STARTED), None, event=event)
+
+
+def _breaker_was_open(call: Call, end: EffectEnd) -> bool:
+    """Whether an attempt was turned away by a breaker that opened meanwhile."""
+    waits = isinstance(call.request, ToolPlan) and call.request.on_open == "wait"
+    return waits and isinstance(end.error, BreakerOpen)
 
 
 def _tool_call(p: Proposal, record: StepRecord, end: EffectEnd) -> InsertToolCall:

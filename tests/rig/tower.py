@@ -70,6 +70,7 @@ class Tooling:
     functions: dict[str, Function] = field(default_factory=dict)
     plans: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    open_until: dict[str, float] = field(default_factory=dict)
 
     def add(self, function: Function, **plan: Any) -> None:
         """Register a function as a tool under its own name."""
@@ -91,6 +92,11 @@ class Tooling:
         }
         chosen = dict(arguments)
         return ToolPlan(name=name, arguments=chosen, identity=chosen, **options)
+
+    def blocked_until(self, tool: str, now: float) -> float | None:
+        """See ``ports.Tools``."""
+        until = self.open_until.get(tool)
+        return until if until is not None and until > now else None
 
     async def run(self, plan: ToolPlan, effect: EffectContext) -> Any:
         """See ``ports.Tools``."""

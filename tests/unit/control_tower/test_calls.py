@@ -13,6 +13,7 @@ from control_tower.commands import (
 )
 from control_tower.context import Context
 from control_tower.errors import (
+    BreakerOpen,
     ChildFailed,
     ClarificationExpired,
     ConcurrentCall,
@@ -787,5 +788,64 @@ def test_an_operator_may_answer_for_a_user() -> None:
         )
         assert (await world.ended(pid))["result"] == "{'amount': 3}"
         assert world.ledger.last(pid, "interrupt.resolved")["data"]["by"] == "root"
+
+    world.run(scenario)
+
+
+def test_a_call_on_an_open_breaker_waits_for_the_trial() -> None:
+    """The mission is blocked, holds no slot, and makes that very call once it may, after a park."""
+    world = World()
+
+    async def look() -> str:
+        return "seen"
+
+    world.tools.add(look)
+
+    async def main(ctx: Context) -> str:
+        return str(await ctx.tool("look"))
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        world.tools.open_until["look"] = world.clock.now() + 200
+        pid = await world.submit()
+        await asyncio.sleep(1)
+        mission = await world.tower.mission(ALICE, pid)
+        assert (mission["state"], mission["state_reason"]) == ("blocked", "breaker")
+        assert 190 < (await world.tower.explain(ALICE, pid))["eta_s"] < 200
+        assert world.tools.calls == []
+        assert world.tower._a.admission.queue.running == 0
+        await asyncio.sleep(100)
+        assert pid not in world.tower._a.kernel.processes
+        await world.restart()
+        assert (await world.ended(pid))["result"] == "seen"
+        assert len(world.tools.calls) == 1
+
+    world.run(scenario)
+
+
+def test_a_call_turned_away_by_a_breaker_that_opened_meanwhile_waits_too() -> None:
+    """Nothing was done, so it may be made again, even if it is not idempotent."""
+    world = World()
+
+    async def look() -> str:
+        if len(world.tools.calls) == 1:
+            world.tools.open_until["look"] = world.clock.now() + 30
+            raise BreakerOpen("look failed too often")
+        return "seen"
+
+    world.tools.add(look)
+
+    async def main(ctx: Context) -> str:
+        return str(await ctx.tool("look"))
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        mission = await world.ended(pid)
+        assert mission["result"] == "seen"
+        assert len(world.tools.calls) == 2
+        assert mission["usage"]["tool_calls"] >= 1
 
     world.run(scenario)
