@@ -27,6 +27,7 @@ MAX_ID_LENGTH = 200
 BODY_TIMEOUT_S = 30.0
 
 _encode = msgspec.json.Encoder().encode
+_check_syntax = msgspec.json.Decoder().decode
 
 
 class Body(BaseModel):
@@ -139,14 +140,10 @@ class _Path:
             raise MethodNotFound(f"{scope['method']} is not for this path.", allow=self._allow)
         request = Request(scope, receive, send)
         services: Services = request.app.state.services
-        call = Call(
-            request,
-            services,
-            await services.gate.caller(scope, public=endpoint.public),
-            await _body(request, endpoint, services.settings.max_body_bytes),
-            _query(request, endpoint.query),
-            _path_parameters(request),
-        )
+        caller = await services.gate.caller(scope, public=endpoint.public)
+        path, query = _path_parameters(request), _query(request, endpoint.query)
+        body = await _body(request, endpoint, services.settings.max_body_bytes)
+        call = Call(request, services, caller, body, query, path)
         response = await endpoint.call(call)
         await response(scope, receive, send)
 
@@ -180,10 +177,13 @@ async def _body(request: Request, endpoint: Endpoint, limit: int) -> Body | None
         return None
     require_json(request)
     try:
-        return endpoint.body.model_validate_json(clean(raw))
+        text = clean(raw)
+        # pydantic's own parser takes NaN and Infinity, which are no JSON.
+        _check_syntax(text)
+        return endpoint.body.model_validate_json(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ParseError("The body is not valid JSON.") from None
     except ValidationError as error:
-        if any(problem["type"] == "json_invalid" for problem in error.errors(include_url=False)):
-            raise ParseError("The body is not valid JSON.") from None
         raise invalid_fields(error) from None
 
 

@@ -1,22 +1,25 @@
-"""Every store under the same suite."""
+"""The application for the contract of its HTTP: one for all tests of a module."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+import httpx2
 import pytest
+import pytest_asyncio
 
-from tests.contract.store_kit import KINDS, Opener, StoreAndLog
+from server.app import Running
+from tests.contract.rest_app import open_app
 
 
-@pytest.fixture(params=KINDS)
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """Return an opener of one of the implementations."""
-    return Opener(request.param, tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def opened(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Running, httpx2.AsyncClient]]:
+    """A running tower and a client of it."""
+    async with open_app(tmp_path_factory.mktemp("rest") / "data") as both:
+        yield both
 
 
 @pytest.fixture
-async def store(opener: Opener) -> AsyncIterator[StoreAndLog]:
-    """Return an open, empty store."""
-    opened = await opener.open()
-    yield opened
-    await opened.close()
+def api(opened: tuple[Running, httpx2.AsyncClient]) -> httpx2.AsyncClient:
+    """A client of the HTTP API."""
+    return opened[1]
