@@ -34,7 +34,7 @@ from events.bus import LocalBus
 from events.hub import Hub, HubLimits
 from events.payloads import JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
-from events.types import Committed, Ephemeral, EventData, Scope, draft
+from events.types import EventData, Scope, draft
 from server.admission import Admission
 from server.auth import Gate
 from server.clock import SystemClock, UlidIds
@@ -42,6 +42,7 @@ from server.endpoints import routes
 from server.guard import Guard
 from server.health import Check, Finding, LoopLag, check_disk
 from server.limits import SubmitRates
+from server.metrics import Counting, Counts, figures
 from server.openapi import document
 from server.pages import Front, PageFiles, static_dir
 from server.rest import ENDPOINTS
@@ -66,20 +67,6 @@ def package_version() -> str:
         return version("control-tower")
     except PackageNotFoundError:
         return "0+unknown"
-
-
-class _Receiver:
-    """The hub before it is there: it needs the open store, which needs somebody to publish to."""
-
-    hub: Hub
-
-    def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        """Pass on; nothing is committed before the hub is set."""
-        self.hub.publish(events, after)
-
-    def publish_ephemeral(self, event: Ephemeral) -> None:
-        """Pass on."""
-        self.hub.publish_ephemeral(event)
 
 
 @dataclass(slots=True)
@@ -133,25 +120,29 @@ async def running(
         AppLoadError: when an app can't be imported.
     """
     registry = load_registry([*settings.apps, *apps])
-    clock, ids, receiver = SystemClock(), UlidIds(), _Receiver()
-    bridge = Bridge(LocalBus(receiver))
+    clock, ids, counts = SystemClock(), UlidIds(), Counts()
+    # The hub needs the open store, and the store somebody to publish to: nothing is committed
+    # before the hub is put behind the counter.
+    counting = Counting(counts)
+    bridge = Bridge(LocalBus(counting))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = await SqliteStore.open(
         settings.data_dir, publish=bridge, clock=clock, url=url, on_fatal=on_fatal
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        hub = receiver.hub = Hub(
+        hub = counting.receiver = Hub(
             store, LoopTurns(), HubLimits(buffer_bytes=settings.send_buffer_bytes)
         )
         hub.start()
         stack.push_async_callback(hub.close)
         node = f"{socket.gethostname()}:{os.getpid()}"
         tools = Executor(registry, store, clock)
+        catalog = _catalog(settings, registry)
         models = ModelTable.from_settings(settings.model, os.environ, registry)
         tower = Tower(
             store=store,
-            catalog=_catalog(settings, registry),
+            catalog=catalog,
             tools=tools,
             models=models,
             publisher=bridge,
@@ -177,6 +168,9 @@ async def running(
             hub=hub,
             log=store,
             streams=EventStreams(hub),
+            registry=registry,
+            catalog=catalog,
+            tools=tools,
             rates=SubmitRates(settings.submits_per_min if settings.rate_limits else None),
             clock=clock,
             static_dir=static_dir(),
@@ -186,6 +180,10 @@ async def running(
         sockets = _sockets(services)
         stack.push_async_callback(sockets.close)
         services.status = lambda: _status(services, sockets)
+        services.figures = lambda: {
+            **figures(counts, tower.status(), len(sockets.connections)),
+            "loop_lag_seconds": lag.worst_ms / 1000,
+        }
         services.documents["openapi"] = document(ENDPOINTS, services.version)
         services.checks.update(_checks(services, store, models, lag))
         say(NodeJoined(node=node))

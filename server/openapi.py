@@ -141,7 +141,7 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> Schema:
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    words = re.findall(r"\w+", endpoint.path.removeprefix("/api/v1"))
+    words = re.findall(r"\w+", endpoint.path)
     return "_".join([endpoint.method.lower(), *words])
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from agents import AgentCatalog, Executor, Registry
 from control_tower.ports import Clock, Store
+from control_tower.records import FileRecord
 from control_tower.sessions import Sessions
 from events.hub import Hub
 from events.log import LogReader
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from server.auth import Gate
 
 
+class Archive(Store, Protocol):
+    """The store as HTTP needs it: beside what the kernel asks, what missions made."""
+
+    async def artifacts(self, pid: str) -> list[FileRecord]:
+        """Return a mission's named results by name, without their content."""
+
+    async def artifact(self, pid: str, name: str) -> FileRecord | None:
+        """Return a mission's named result with its content."""
+
+
 @dataclass(slots=True)
 class Services:
     """What an endpoint may use.
@@ -30,17 +42,21 @@ class Services:
         checks: what readiness asks, by the component's name.
         documents: what describes the server to programs, by name.
         status: returns what ``tower.status`` shows.
+        figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
     """
 
     settings: Settings
     gate: "Gate"
     tower: "Tower"
-    store: Store
+    store: Archive
     sessions: Sessions
     hub: Hub
     log: LogReader
     streams: EventStreams
     rates: SubmitRates
+    registry: Registry
+    catalog: AgentCatalog
+    tools: Executor
     clock: Clock
     static_dir: Path
     started_at: float
@@ -48,3 +64,4 @@ class Services:
     checks: dict[str, Check] = field(default_factory=dict)
     documents: dict[str, JsonObject] = field(default_factory=dict)
     status: Callable[[], JsonObject] = dict
+    figures: Callable[[], JsonObject] = dict

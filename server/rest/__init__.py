@@ -1,14 +1,18 @@
 """REST: one file a resource; the whole table of endpoints is put together here."""
 
 from server.rest import (
+    agents,
     chat,
     documents,
     events,
     execute,
+    governance,
     health,
     interrupts,
+    metrics,
     missions,
     requests,
+    results,
     sessions,
 )
 
@@ -17,9 +21,13 @@ ENDPOINTS = (
     *execute.ENDPOINTS,
     *missions.ENDPOINTS,
     *events.ENDPOINTS,
+    *results.ENDPOINTS,
     *interrupts.ENDPOINTS,
+    *agents.ENDPOINTS,
     *sessions.ENDPOINTS,
     *chat.ENDPOINTS,
+    *governance.ENDPOINTS,
+    *metrics.ENDPOINTS,
     *health.ENDPOINTS,
     *documents.ENDPOINTS,
 )

@@ -1,0 +1,145 @@
+"""Governance: how well the tools work, and what to do about those that don't."""
+
+from collections import Counter
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from agents.health import HealthReport, HealthStatus, Noted, issues, recommendations
+from control_tower.errors import Forbidden, NotFound
+from events.payloads import JsonObject
+from events.times import rfc3339
+from server.endpoints import Call, Endpoint, Query, json_reply
+from server.rest.shapes import Reply
+from server.services import Services
+
+Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
+
+WORST_FIRST = (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED, HealthStatus.HEALTHY)
+
+
+class GovernanceReply(Reply):
+    """All tools at a glance."""
+
+    overall_status: Status
+    summary: dict[str, int]
+    tools_needing_attention: list[dict[str, Any]]
+    slow_executions: list[dict[str, Any]]
+    checked_at: str
+
+
+class ToolHealthReply(Reply):
+    """One tool's health over the last hour, or the last day while the hour knows too little."""
+
+    tool_name: str
+    status: Status
+    success_rate: float | None
+    avg_latency_ms: float | None
+    total_calls: int
+    recent_errors: list[dict[str, Any]]
+    issues: list[str]
+    recommendations: list[str]
+    breaker: str
+
+
+async def overview(call: Call[None, Query]) -> Response:
+    """Return how the tools are, and which need attention."""
+    services = call.services
+    tools = [_tool_json(services, name) for name in services.registry.tools]
+    counts = Counter(tool["status"] for tool in tools)
+    worst = next((each for each in WORST_FIRST if counts[each.value]), HealthStatus.UNKNOWN)
+    return json_reply(
+        {
+            "overall_status": worst.value,
+            "summary": {each.value: counts[each.value] for each in HealthStatus}
+            | {"total": len(tools)},
+            "tools_needing_attention": [
+                tool
+                for tool in tools
+                if tool["status"] in {"degraded", "unhealthy"} or tool["breaker"] != "closed"
+            ],
+            "slow_executions": [_noted(each) for each in services.tools.health.slow_executions()],
+            "checked_at": rfc3339(services.clock.now()),
+        }
+    )
+
+
+async def list_tools(call: Call[None, Query]) -> Response:
+    """List every tool's health."""
+    names = call.services.registry.tools
+    return json_reply([_tool_json(call.services, name) for name in names])
+
+
+async def get_tool(call: Call[None, Query]) -> Response:
+    """Return one tool's health, what is wrong with it, and what to do."""
+    return json_reply(_tool_json(call.services, _known(call)))
+
+
+async def reset(call: Call[None, Query]) -> Response:
+    """Close a tool's breaker; for operators."""
+    if call.caller.role != "operator":
+        raise Forbidden("Only an operator may reset a breaker.")
+    name = _known(call)
+    call.services.tools.reset(name)
+    return json_reply(_tool_json(call.services, name))
+
+
+def _known(call: Call[None, Query]) -> str:
+    name = call.path["name"]
+    if name not in call.services.registry.tools:
+        raise NotFound("There is no such tool.")
+    return name
+
+
+def _tool_json(services: Services, name: str) -> JsonObject:
+    report = services.tools.health.report(name, services.clock.now())
+    window = report.hour if report.hour.status is not HealthStatus.UNKNOWN else report.day
+    breaker = services.tools.breaker_state(name).value
+    return {
+        "tool_name": name,
+        "status": report.status.value,
+        "success_rate": window.success_rate,
+        "avg_latency_ms": window.mean_latency_ms,
+        "total_calls": window.total,
+        "recent_errors": _errors(report),
+        "issues": issues(report),
+        "recommendations": recommendations(report, breaker),
+        "breaker": breaker,
+    }
+
+
+def _errors(report: HealthReport) -> list[JsonObject]:
+    return [_noted(each) for each in report.recent_errors]
+
+
+def _noted(call: Noted) -> JsonObject:
+    return {
+        "tool_name": call.tool,
+        "at": rfc3339(call.at),
+        "latency_ms": call.latency_ms,
+        "error": call.error,
+    }
+
+
+BASE = "/api/v1/governance"
+
+ENDPOINTS = (
+    Endpoint("GET", BASE + "/health", overview, "Governance", GovernanceReply),
+    Endpoint("GET", BASE + "/tools", list_tools, "Governance", list[ToolHealthReply]),
+    Endpoint(
+        "GET",
+        BASE + "/tools/{name}",
+        get_tool,
+        "Governance",
+        ToolHealthReply,
+        errors=("not_found",),
+    ),
+    Endpoint(
+        "POST",
+        BASE + "/tools/{name}/reset",
+        reset,
+        "Governance",
+        ToolHealthReply,
+        errors=("not_found", "forbidden"),
+    ),
+)
