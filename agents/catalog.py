@@ -66,6 +66,9 @@ class AgentCatalog:
         """Return the profile called ``name``."""
         return self.profiles.get(name)
 
+    def _agent_for(self, table: "Mapping[str, Any]") -> str:
+        return WITH_MODEL if table.get("model") else self._default
+
     def _profile(self, name: str, table: "Profile | Mapping[str, Any]") -> Profile:
         if isinstance(table, Profile):
             return table
@@ -79,7 +82,7 @@ class AgentCatalog:
         try:
             return Profile(
                 name=name,
-                agent=msgspec.convert(table.get("agent", self._default), str),
+                agent=msgspec.convert(table.get("agent", self._agent_for(table)), str),
                 quota=None if quota is None else msgspec.convert(quota, ResourceQuota),
                 model=msgspec.convert(table.get("model"), str | None),
                 system_prompt=msgspec.convert(table.get("system_prompt"), str | None),

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from agents.llm.mock import MockProvider
 from agents.llm.table import ModelTable
 from agents.registry import Registry
 from agents.secret import Secret
-from control_tower.commands import ClarificationAnswer, ConfirmationAnswer
+from control_tower.commands import ClarificationAnswer, ConfirmationAnswer, Submission
 from control_tower.context import Context
 from control_tower.limits import TowerLimits
 from control_tower.store import InlineStore
@@ -33,14 +33,14 @@ class Island:
         self.ledger = Ledger()
         self.store = InlineStore.open(publish=self.ledger)
         self.clock, self.ids = SystemClock(), CountedIds()
+        self.secrets = {"API_KEY": "canary-value-123"}
         self.tower = self._tower()
 
     def _tower(self) -> Tower:
-        secrets = {"API_KEY": "canary-value-123"}
         return Tower(
             store=self.store,
             catalog=AgentCatalog(self.registry, {}, "demo"),
-            tools=Executor(self.registry, self.store, self.clock, secrets=secrets),
+            tools=Executor(self.registry, self.store, self.clock, secrets=self.secrets),
             models=ModelTable([MockProvider()], "mock:tools", self.registry),
             publisher=self.ledger,
             clock=self.clock,
@@ -51,8 +51,6 @@ class Island:
 
     async def submit(self, mission: str, agent: str | None = None, **fields: Any) -> str:
         """Submit a mission; return its pid."""
-        from control_tower.commands import Submission  # noqa: PLC0415 - beside its only use
-
         submission = Submission(mission=mission, agent=agent, **fields)
         reply = await self.tower.submit(ALICE, submission, body_sha256=mission)
         return str(reply["mission_id"])
@@ -68,10 +66,12 @@ class Island:
         """Return the mission once it has ended."""
         return await self.until(pid, lambda mission: bool(mission["outcome"]))
 
-    async def question(self, pid: str) -> str:
-        """Return the id of the mission's question, once it has one."""
-        mission = await self.until(pid, lambda mission: bool(mission["pending_interrupts"]))
-        return str(mission["pending_interrupts"][0])
+    async def question(self, pid: str, but: Collection[str] = ()) -> str:
+        """Return the id of the mission's question, once it has one that is not in ``but``."""
+        mission = await self.until(
+            pid, lambda mission: bool(set(mission["pending_interrupts"]) - set(but))
+        )
+        return str(next(each for each in mission["pending_interrupts"] if each not in but))
 
     def parked(self, pid: str) -> bool:
         """Whether the mission's program is out of memory."""

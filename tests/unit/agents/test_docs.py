@@ -1,0 +1,95 @@
+"""Every example of docs/agents.md runs: its apps are loaded, its transcripts are played."""
+
+import re
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.catalog import AgentCatalog
+from agents.errors import AppLoadError
+from agents.loading import load_app
+from agents.registry import Registry
+from control_tower.commands import Answer, ClarificationAnswer, ConfirmationAnswer
+from tests.rig.tower import ALICE
+from tests.unit.agents.test_on_the_tower import Island
+
+DOCS = Path(__file__).parents[3] / "docs" / "agents.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(DOCS.read_text())
+APPS = [text for language, text in BLOCKS if language == "python"]
+
+
+def transcripts() -> Iterator[tuple[int, str]]:
+    """Yield each transcript with the number of the app above it."""
+    app = -1
+    for language, text in BLOCKS:
+        app += language == "python"
+        if language == "transcript":
+            yield app, text
+
+
+def answer_of(line: str) -> Answer:
+    """Return what a line of a transcript answers."""
+    verb, _, words = line.partition(": ")
+    if verb == "answer":
+        return ClarificationAnswer(answer=words)
+    return ConfirmationAnswer(approved=verb == "approve", message=words or None)
+
+
+@pytest.fixture
+async def island(registry: Registry) -> AsyncIterator[Island]:
+    """Return a started tower."""
+    island = Island(registry)
+    island.secrets["SHOP_KEY"] = "shop-key!"
+    await island.tower.start()
+    yield island
+    await island.tower.stop(0)
+
+
+def test_the_page_has_examples() -> None:
+    """The patterns above find them, and there is no other kind of block."""
+    assert len(APPS) >= 6
+    assert len(list(transcripts())) >= 9
+    assert {language for language, _ in BLOCKS} == {"python", "transcript", "toml"}
+
+
+@pytest.mark.parametrize(("app", "transcript"), list(transcripts()))
+async def test_a_transcript_is_what_happens(
+    island: Island, tmp_path: Path, app: int, transcript: str
+) -> None:
+    """Each question in its words, each result to the letter."""
+    path = tmp_path / "app.py"
+    path.write_text(APPS[app])
+    load_app(path, island.registry)
+    first, *lines = transcript.splitlines()
+    agent, _, mission = first.removeprefix("mission to ").partition(": ")
+    pid = await island.submit(mission, agent)
+    answered: set[str] = set()
+    while len(lines) > 1:
+        asked, said, *lines = lines
+        question = await island.question(pid, but=answered)
+        record = await island.store.interrupt(question)
+        assert record is not None
+        assert f"asks: {record.message}" == asked
+        await island.tower.answer(ALICE, question, answer_of(said))
+        answered.add(question)
+    result = (await island.ended(pid))["result"]
+    assert f"result: {result}" == lines[0].replace("\\n", "\n")
+
+
+def test_profiles_are_right(registry: Registry) -> None:
+    """The settings' example makes a catalog."""
+    for language, text in BLOCKS:
+        if language == "toml":
+            profiles = tomllib.loads(text)["profiles"]
+            assert AgentCatalog(registry, profiles).profile("careful") is not None
+
+
+def test_a_broken_example_would_be_found(tmp_path: Path) -> None:
+    """The check above can fail."""
+    path = tmp_path / "app.py"
+    path.write_text(APPS[0].replace("destructive", "dangerous"))
+    with pytest.raises(AppLoadError):
+        load_app(path, Registry())
