@@ -14,7 +14,7 @@
   function apply(theme) {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    for (const sheet of document.querySelectorAll("link[data-scheme]")) {
+    for (const sheet of /** @type {NodeListOf<HTMLLinkElement>} */ (document.querySelectorAll("link[data-scheme]"))) {
       const { scheme } = sheet.dataset;
       sheet.media = theme === "auto" ? `(prefers-color-scheme: ${scheme})` : theme === scheme ? "all" : "not all";
     }

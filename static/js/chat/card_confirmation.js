@@ -21,10 +21,14 @@ export function confirmationForm(interrupt, card) {
           ${editing ? editor(id, text, card) : html`<pre class="call-arguments" tabindex="0" aria-label="Arguments"><code>${highlight(text, "json")}</code></pre>`}
         </div>`
       : ""}
-    <label class="note-field"
-      ><span class="label">Note (optional)</span
-      ><input maxlength="1000" .value=${String(card.typed.message ?? "")} @input=${(/** @type {InputEvent} */ event) => card.type({ message: /** @type {HTMLInputElement} */ (event.target).value })}
-    /></label>
+    <input
+      class="note-field"
+      maxlength="1000"
+      aria-label="Note (optional)"
+      placeholder="Note (optional)"
+      .value=${String(card.typed.message ?? "")}
+      @input=${(/** @type {InputEvent} */ event) => card.type({ message: /** @type {HTMLInputElement} */ (event.target).value })}
+    />
     <div class="row">
       <button class="button primary" type="button" ?disabled=${card.busy} @click=${() => approve(interrupt, card, editing, text)}>${icon("check")} ${editing ? "Approve as edited" : "Approve"}</button>
       <button class="button" type="button" ?disabled=${card.busy} @click=${() => card.submit(() => confirm(interrupt, false, note(card)))}>${icon("cross")} Refuse</button>

@@ -13,6 +13,7 @@ import "./ct_theme.js";
 
 /** @typedef {import("./model.js").Session} Session */
 /** @typedef {import("./search.js").Hit} Hit */
+/** @typedef {{sessions: Readonly<Record<string, Session>>, day: number, archived: boolean, groups: ReturnType<typeof sessionsByDate>}} Grouped */
 
 const DAY_MS = 86_400_000;
 const TYPING_MS = 200;
@@ -24,6 +25,7 @@ class Sidebar extends View {
     this.query = "";
     /** @type {Hit[] | null} */ this.hits = null;
     this.timer = 0;
+    /** The groups drawn last, and what they were made of. @type {Grouped | null} */ this.grouped = null;
   }
 
   render() {
@@ -44,12 +46,14 @@ class Sidebar extends View {
     const day = Math.floor(now.value / DAY_MS) * DAY_MS;
     const groups = this.#groups(model.value.sessions, day, showArchived.value);
     const archived = Object.values(model.value.sessions).some(({ archived_at, deleted_at }) => archived_at && !deleted_at);
+    const first = groups[0]?.sessions[0];
+    const stop = groups.some(({ sessions }) => sessions.some(isCurrent)) ? null : first;
     return html`
       ${groups.length ? "" : html`<p class="hint pad">${showArchived.value ? "Nothing is archived." : "What you start appears here."}</p>`}
       ${groups.map(
         ({ label, sessions }) => html`<h2 class="group">${label}</h2>
           <ul>
-            ${repeat(sessions, (one) => one.session_id, (one) => sessionRow(one, waiting.has(one.session_id)))}
+            ${repeat(sessions, (one) => one.session_id, (one) => sessionRow(one, waiting.has(one.session_id), one === stop))}
           </ul>`,
       )}
       ${moreSessions.value ? html`<button class="button ghost wide" type="button" @click=${showMore}>Show older</button>` : ""}
@@ -61,7 +65,7 @@ class Sidebar extends View {
     `;
   }
 
-  /** @param {Readonly<Record<string, Session>>} sessions @param {number} day @param {boolean} archived */
+  /** @param {Readonly<Record<string, Session>>} sessions @param {number} day @param {boolean} archived @returns {Grouped["groups"]} */
   #groups(sessions, day, archived) {
     if (this.grouped?.sessions === sessions && this.grouped.day === day && this.grouped.archived === archived) return this.grouped.groups;
     const groups = sessionsByDate(Object.values(sessions), Date.now(), (one) => !one.deleted_at && Boolean(one.archived_at) === archived);
@@ -97,11 +101,14 @@ class Sidebar extends View {
   }
 }
 
-/** @param {Session} one @param {boolean} waits */
-function sessionRow({ session_id, title }, waits) {
+/** @param {Session} one */
+const isCurrent = ({ session_id }) => session_id === sessionId.value;
+
+/** @param {Session} one @param {boolean} waits @param {boolean} stop whether Tab stops here although it is not the open one */
+function sessionRow({ session_id, title }, waits, stop) {
   const current = session_id === sessionId.value;
   return html`<li>
-    <a class="session" href="#/s/${session_id}" aria-current=${current ? "page" : "false"} tabindex=${current ? 0 : -1}>
+    <a class="session" href="#/s/${session_id}" aria-current=${current ? "page" : "false"} tabindex=${current || stop ? 0 : -1}>
       <span class="session-title">${title || "Mission"}</span>
       ${waits ? html`<span class="waits">${icon("hand")}<span class="visually-hidden">waits for you</span></span>` : ""}
     </a>

@@ -20,7 +20,7 @@ const PATHS = {
   copy: svg`<rect x="5.5" y="5.5" width="7.5" height="7.5" rx="1.4"/><path d="M10.5 5.5V4.2A1.2 1.2 0 0 0 9.3 3H4.2A1.2 1.2 0 0 0 3 4.2v5.1a1.2 1.2 0 0 0 1.2 1.2h1.3"/>`,
   retry: svg`<path d="M12.8 8A4.8 4.8 0 1 1 11 4.2M11.2 1.8v2.8H8.4"/>`,
   edit: svg`<path d="m10.6 3 2.4 2.4-7.4 7.4-3 .6.6-3L10.6 3Z"/>`,
-  more: svg`<path d="M3.5 8h.1M8 8h.1M12.5 8h.1"/>`,
+  more: svg`<g fill="currentcolor" stroke="none"><circle cx="3.4" cy="8" r="1.2"/><circle cx="8" cy="8" r="1.2"/><circle cx="12.6" cy="8" r="1.2"/></g>`,
   menu: svg`<path d="M2.5 4.5h11M2.5 8h11M2.5 11.5h11"/>`,
   archive: svg`<path d="M2.5 3h11v3h-11zM3.5 6v7h9V6M6.5 9h3"/>`,
   trash: svg`<path d="M3 4.5h10M6.2 4.5V3h3.6v1.5M4.4 4.5l.5 8.5h6.2l.5-8.5"/>`,
