@@ -58,7 +58,8 @@ soak: $(STAMP)
 
 bench: $(STAMP)
 	@for file in tests/benchmarks/bench_*.py; do \
-		test -e $$file || continue; $(BIN)/python $$file || exit 1; done
+		test -e $$file || continue; \
+		$(BIN)/python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -36,7 +36,7 @@ from events.payloads import JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
 from server.admission import Admission
-from server.auth import Gate
+from server.auth import Gate, Nobody
 from server.clock import SystemClock, UlidIds
 from server.endpoints import routes
 from server.guard import Guard
@@ -161,7 +161,7 @@ async def running(
         stack.callback(lag.stop)
         services = Services(
             settings=settings,
-            gate=Gate(store.operator_token),
+            gate=Gate(store.operator_token, None if settings.auth == "off" else Nobody()),
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),
