@@ -10,10 +10,12 @@ from control_tower.effects import Attempts
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
+from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Ids, Models, Publisher, Store, Tools
 from control_tower.questions import Questions
 from control_tower.ready_queue import ReadyQueue
 from control_tower.residence import Residence
+from control_tower.runs import Runs
 from control_tower.session_gate import SessionGate
 from control_tower.submission import Submissions
 from control_tower.syscalls import Syscalls
@@ -32,6 +34,7 @@ class Assembly:
     questions: Questions
     budget: Budget
     submissions: Submissions
+    memory: Memory
     kernel: Kernel
     residence: Residence
 
@@ -59,34 +62,44 @@ def assemble(
     questions = Questions(ids, limits, timers, tools)
     lifecycle = Lifecycle(ids, node, timers, admission)
     budget = Budget(
-        models, questions, lifecycle, lambda process, call: kernel.draw_again(process, call)
+        models, questions, lifecycle, lambda process, call: runs.draw_again(process, call)
     )
-    submissions = Submissions(catalog, clock, ids, admission, lifecycle)
-    kernel = Kernel(
-        store=store,
+    memory = Memory(store, budget, lambda process: kernel.touch(process))
+    runs = Runs(
         catalog=catalog,
         services=Services(tools, models, clock),
         publisher=publisher,
         clock=clock,
-        node=node,
+        memory=memory,
         admission=admission,
-        runner=Attempts(tools, models, store),
-        park_after_s=limits.park_after_s,
-        timers=timers,
         lifecycle=lifecycle,
         budget=budget,
+        runner=Attempts(tools, models, store),
+        post=lambda process, change: kernel.post(process, change),
+    )
+    kernel = Kernel(
+        store=store,
+        clock=clock,
+        timers=timers,
+        memory=memory,
+        admission=admission,
+        lifecycle=lifecycle,
+        runs=runs,
+        park_after_s=limits.park_after_s,
         rested=lambda process: residence.rested(process),
         buried=lambda process: residence.buried(process),
     )
-    syscalls = Syscalls(tools, questions, timers, kernel)
-    family = Family(catalog, store, budget, lifecycle, submissions, timers, kernel)
-    kernel.syscalls = syscalls
-    kernel.children = family
+    submissions = Submissions(catalog, clock, ids, admission, lifecycle)
+    syscalls = runs.syscalls = Syscalls(tools, questions, timers, runs)
+    family = runs.children = Family(
+        catalog, store, budget, lifecycle, submissions, timers, memory, kernel
+    )
     residence = Residence(
         store=store,
         catalog=catalog,
         clock=clock,
         timers=timers,
+        memory=memory,
         kernel=kernel,
         lifecycle=lifecycle,
         questions=questions,
@@ -103,6 +116,7 @@ def assemble(
         questions=questions,
         budget=budget,
         submissions=submissions,
+        memory=memory,
         kernel=kernel,
         residence=residence,
     )

@@ -103,6 +103,12 @@ class Budget:
         if pcb.parent_pid is None:
             self.accounts.pop(pcb.pid, None)
 
+    def _price_of_turn(self, call: Call) -> ResourceUsage:
+        if not isinstance(call.request, ModelRequest):
+            return ResourceUsage(events=STEP_EVENTS)  # it was rejected and is not made
+        estimate = self.models.estimate(call.request)
+        return msgspec.structs.replace(estimate, llm_calls=1, events=STEP_EVENTS)
+
     def child_ended(self, p: Proposal, child: ProcessControlBlock) -> None:
         """Count what an ended child used as its parent's use."""
         used = msgspec.structs.replace(child.usage, elapsed_seconds=0.0)
@@ -137,9 +143,7 @@ class Budget:
             case Kind.TOOL:
                 return ResourceUsage(tool_calls=1, events=STEP_EVENTS)
             case Kind.LLM:
-                assert isinstance(call.request, ModelRequest)
-                estimate = self.models.estimate(call.request)
-                return msgspec.structs.replace(estimate, llm_calls=1, events=STEP_EVENTS)
+                return self._price_of_turn(call)
             case Kind.SPAWN:
                 return ResourceUsage(children=1, events=STEP_EVENTS)
             case _:

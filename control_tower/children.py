@@ -1,9 +1,8 @@
 """Children: missions that a mission starts. They run beside it, and end with it."""
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -12,6 +11,7 @@ from control_tower.calls import Call, Kind, Spawn
 from control_tower.errors import AgentError, ChildFailed, ToolInvalid
 from control_tower.journal import Journal
 from control_tower.lifecycle import DEADLINE, Lifecycle
+from control_tower.memory import Memory
 from control_tower.outcomes import complete, fail, new_record
 from control_tower.ports import Catalog, Store
 from control_tower.process import Change, Process, Proposal, scope_of
@@ -26,26 +26,11 @@ from control_tower.unit import Commit
 class Host(Protocol):
     """The kernel as children see it."""
 
-    @property
-    def processes(self) -> dict[str, Process]:
-        """Processes in memory."""
-
     def post(self, process: Process, change: Change) -> None:
         """Put a change into a mission's inbox."""
 
-    def with_process(
-        self,
-        pid: str,
-        act: Callable[[Process], None],
-        ended: Callable[[], None] | None = None,
-    ) -> None:
-        """Call ``act`` with a live mission's process, loading it; ``ended`` if there is none."""
-
     def enter(self, process: Process) -> None:
         """Take a new ready process in."""
-
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work in a task that the kernel owns."""
 
 
 @dataclass(slots=True)
@@ -58,6 +43,7 @@ class Family:
     lifecycle: Lifecycle
     submissions: Submissions
     timers: Timers
+    memory: Memory
     host: Host
 
     def spawn(self, p: Proposal, call: Call, request: Spawn) -> None:
@@ -97,7 +83,7 @@ class Family:
 
     def look(self, process: Process, child_pid: str) -> None:
         """Tell a parent of its child's end if that is past; a coming one is told by itself."""
-        if child_pid in self.host.processes:
+        if child_pid in self.memory.processes:
             return
 
         async def later() -> None:
@@ -105,7 +91,7 @@ class Family:
             if child is not None and child.state is State.TERMINATED:
                 self.host.post(process, partial(self.joined, child))
 
-        self.host.background(later())
+        self.memory.background(later())
 
     def joined(self, child: ProcessControlBlock, p: Proposal) -> None:
         """A child has ended: its joins get its result."""
@@ -128,10 +114,10 @@ class Family:
     def ended(self, pcb: ProcessControlBlock) -> None:
         """A mission has ended: its children end with it, and its parent learns of it."""
         for child_pid in pcb.children:
-            self.host.with_process(child_pid, self._end_child)
+            self.memory.with_process(child_pid, self._end_child)
         if pcb.parent_pid is not None:
             tell, forget = partial(self._tell_parent, pcb), partial(self.budget.orphaned, pcb)
-            self.host.with_process(pcb.parent_pid, tell, forget)
+            self.memory.with_process(pcb.parent_pid, tell, forget)
 
     def _end_child(self, process: Process) -> None:
         def change(p: Proposal) -> None:

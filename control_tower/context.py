@@ -94,7 +94,7 @@ class Child:
         Raises:
             ChildFailed: if it did not complete.
         """
-        return await self._ctx._call(
+        return await self._ctx.call(
             Kind.JOIN, "join", {"child": self.pid}, {"child": self.pid}, Join(self.pid)
         )
 
@@ -160,7 +160,7 @@ class Context:
 
     async def history(self, limit: int = 50) -> list[Message]:
         """Return the session's newest messages, oldest of them first."""
-        output = await self._call(
+        output = await self.call(
             Kind.HISTORY, "history", {"limit": limit}, {"limit": limit}, History(limit)
         )
         return msgspec.convert(output, list[Message])
@@ -192,7 +192,7 @@ class Context:
             "settings": request.settings,
         }
         return msgspec.convert(
-            await self._call(Kind.LLM, request.model, asked, asked, request), Reply
+            await self.call(Kind.LLM, request.model, asked, asked, request), Reply
         )
 
     async def tool(self, tool: object, /, **arguments: Any) -> Json:
@@ -210,12 +210,12 @@ class Context:
         except errors.AgentError as error:
             name = tool if isinstance(tool, str) else getattr(tool, "__name__", "tool")
             return await self._refused(Kind.TOOL, name, arguments, error)
-        return await self._call(Kind.TOOL, plan.name, plan.identity, plan.arguments, plan)
+        return await self.call(Kind.TOOL, plan.name, plan.identity, plan.arguments, plan)
 
     async def confirm(self, message: str, **details: Any) -> Decision:
         """Ask a person yes or no. Nobody answering in time is a no."""
         asked: JsonObject = {"message": message, "details": details}
-        output = await self._call(Kind.CONFIRM, "confirm", asked, asked, Confirm(message, details))
+        output = await self.call(Kind.CONFIRM, "confirm", asked, asked, Confirm(message, details))
         return msgspec.convert(output, Decision)
 
     async def clarify(
@@ -229,7 +229,7 @@ class Context:
         chosen = None if options is None else tuple(options)
         asked: JsonObject = {"question": question, "options": chosen, "strict": strict}
         request = Clarify(question, chosen, strict)
-        return str(await self._call(Kind.CLARIFY, "clarify", asked, asked, request))
+        return str(await self.call(Kind.CLARIFY, "clarify", asked, asked, request))
 
     async def step(
         self, name: str, fn: Callable[..., Any], /, *args: Any, idempotent: bool = False
@@ -247,19 +247,19 @@ class Context:
         """
         arguments = list(args)
         request = FunctionCall(fn, args, idempotent)
-        return await self._call(Kind.STEP, name, arguments, arguments, request)
+        return await self.call(Kind.STEP, name, arguments, arguments, request)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep; a restart of the server does not prolong it."""
         asked: JsonObject = {"seconds": seconds}
-        await self._call(Kind.SLEEP, "sleep", asked, asked, Sleep(seconds))
+        await self.call(Kind.SLEEP, "sleep", asked, asked, Sleep(seconds))
 
     async def spawn(self, agent: str, mission: str, quota: ResourceQuota | None = None) -> Child:
         """Start a child mission beside this one."""
         asked: JsonObject = {"agent": agent, "mission": mission}
         if quota is not None:
             asked["quota"] = msgspec.to_builtins(quota)
-        output = await self._call(Kind.SPAWN, agent, asked, asked, Spawn(agent, mission, quota))
+        output = await self.call(Kind.SPAWN, agent, asked, asked, Spawn(agent, mission, quota))
         return Child(self, str(output))
 
     async def parallel(self, *branches: Callable[["Context"], Awaitable[Any]]) -> list[Any]:
@@ -309,7 +309,7 @@ class Context:
     async def emit(self, name: str, **fields: Any) -> None:
         """Say something lasting: a ``mission.progress`` event."""
         asked: JsonObject = {"name": name, "fields": fields}
-        await self._call(Kind.EMIT, name, asked, asked, Emit(name, fields))
+        await self.call(Kind.EMIT, name, asked, asked, Emit(name, fields))
 
     async def artifact(
         self, name: str, content: str | bytes, media_type: str = "text/plain"
@@ -318,14 +318,14 @@ class Context:
         body = content.encode() if isinstance(content, str) else content
         digest = hashlib.sha256(body).hexdigest()
         asked: JsonObject = {"name": name, "media_type": media_type, "sha256": digest}
-        await self._call(Kind.ARTIFACT, name, asked, asked, Artifact(name, body, media_type))
+        await self.call(Kind.ARTIFACT, name, asked, asked, Artifact(name, body, media_type))
 
     async def _refused(
         self, kind: Kind, name: str, arguments: Mapping[str, object], error: errors.AgentError
     ) -> Json:
         """Journal a call that can't be made, so that its error is an outcome like any other."""
         asked: JsonObject = {"arguments": sorted(arguments), "error": error.message}
-        return await self._call(kind, name, asked, asked, Rejected(error.code, error.message))
+        return await self.call(kind, name, asked, asked, Rejected(error.code, error.message))
 
     def _next(self) -> str:
         self._count += 1
@@ -339,9 +339,10 @@ class Context:
             )
         return self._next()
 
-    async def _call(
+    async def call(
         self, kind: Kind, name: str, identity: Json, arguments: Json, request: Request
     ) -> Json:
+        """Make a system call of any kind; the other methods are its spellings."""
         if self._run.closed:
             await self._run.suspend()
         step = self._enter(kind)

@@ -53,13 +53,18 @@ class Attempts:
         charge = TOOL_CALL if call.kind is Kind.TOOL else ResourceUsage()
         try:
             end = await self._make(pcb, call, record, effect)
-        except TimeoutError:
+        except _TimedOut:
             message = f"{call.name} did not answer in time."
             end = EffectEnd(error=ToolTimeout(message), unknown=True, usage=charge)
         except AgentError as error:
             end = EffectEnd(error=error, usage=charge)
-        except Exception as raised:
-            # User land may raise anything; it becomes the call's outcome.
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as raised:
+            # User land may raise anything, SystemExit and CancelledError among it: that is the
+            # call's outcome. Only a cancellation of ours ends the attempt.
+            if isinstance(raised, asyncio.CancelledError) and _cancelled():
+                raise
             end = EffectEnd(error=agent_error_of(raised, call.kind), usage=charge)
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         writes = tuple(effect.writes) if end.error is None else ()
@@ -77,7 +82,7 @@ class Attempts:
                 return EffectEnd(output=output, usage=TOOL_CALL)
             case ModelRequest() as request:
                 turn = await self.models.run(request, effect)
-                return EffectEnd(output=turn.output, usage=turn.usage)
+                return EffectEnd(output=as_json(turn.output), usage=turn.usage)
             case FunctionCall() as request:
                 return EffectEnd(output=as_json(await _call_function(request)))
             case History(limit=limit):
@@ -96,6 +101,15 @@ class Attempts:
         ]
 
 
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class _TimedOut(Exception):
+    """The attempt's time is over."""
+
+
 class _Deadline:
     """``asyncio.timeout`` whose expiry is told from a TimeoutError that the tool raised."""
 
@@ -110,7 +124,10 @@ class _Deadline:
             await self._timeout.__aexit__(None, None, None)
             raise agent_error_of(raised, Kind.TOOL) from raised
         kind_ = None if raised is None else type(raised)
-        await self._timeout.__aexit__(kind_, raised, None)
+        try:
+            await self._timeout.__aexit__(kind_, raised, None)
+        except TimeoutError as expired:
+            raise _TimedOut from expired
 
 
 async def _call_function(request: FunctionCall) -> object:

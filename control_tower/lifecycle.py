@@ -14,7 +14,7 @@ from control_tower import interrupts
 from control_tower.admission import AGENT_MISSING, Admission
 from control_tower.errors import AgentError, KernelBug, QuotaExceeded
 from control_tower.journal import Divergence
-from control_tower.outcomes import as_json, shown
+from control_tower.outcomes import as_json, described, error_json, shown
 from control_tower.ports import Ids
 from control_tower.process import Proposal
 from control_tower.public import usage_json
@@ -178,15 +178,16 @@ class Lifecycle:
         p.move(State.PAUSED, reason or "paused")
         p.event(MissionPaused(cause=reason or "paused", by=by))
 
-    def resume(self, p: Proposal, by: str) -> None:
+    def resume(self, p: Proposal, by: str, reason: str | None) -> None:
         """Let a paused mission go on; it finds out by itself what it waits for."""
-        p.process.resumed_by = ("resumed", None, by)
+        cause = reason or "resumed"
+        p.process.resumed_by = (cause, None, by)
         if self.admission.admit(p, resumed=True):
             self.say_running(p)
         elif p.pcb.state is State.BLOCKED:
             p.event(MissionBlocked(cause=p.pcb.state_reason or "session_busy"))
         else:
-            p.event(MissionResumed(cause="resumed", by=by))
+            p.event(MissionResumed(cause=cause, by=by))
             p.process.resumed_by = ("slot", None, None)
 
     def diverged(self, p: Proposal, divergence: Divergence) -> None:
@@ -215,13 +216,12 @@ class Lifecycle:
         elif isinstance(error, asyncio.CancelledError):
             self.cut_from_outside("the program", p)
         elif isinstance(error, QuotaExceeded):
-            self.finish(p, Outcome.QUOTA_EXCEEDED, error=_error(error.code, error.message))
+            self.finish(p, Outcome.QUOTA_EXCEEDED, error=error_json(error.code, error.message))
         elif isinstance(error, AgentError):
-            self.finish(p, Outcome.FAILED, error=_error(error.code, error.message))
+            self.finish(p, Outcome.FAILED, error=error_json(error.code, error.message))
         else:
             log.warning("agent.raised", pid=p.pcb.pid, agent=p.pcb.agent, exc_info=error)
-            message = type(error).__name__ + (f": {error}" if str(error) else "")
-            self.finish(p, Outcome.FAILED, error=_error("agent_failed", message))
+            self.finish(p, Outcome.FAILED, error=error_json("agent_failed", described(error)))
 
     def _returned(self, p: Proposal, result: object) -> None:
         text, value = _text_and_value(result)
@@ -229,7 +229,7 @@ class Lifecycle:
             plain = as_json(value)
         except (TypeError, ValueError, RecursionError) as raised:
             message = f"The agent returned what is not JSON: {raised}"
-            self.finish(p, Outcome.FAILED, error=_error("result_invalid", message))
+            self.finish(p, Outcome.FAILED, error=error_json("result_invalid", message))
             return
         if text and p.pcb.parent_pid is None:
             self._say_answer(p, text)
@@ -257,12 +257,12 @@ class Lifecycle:
             f"A call (step {step}) was cancelled from outside the tower. Give calls their own "
             "timeout_s instead of asyncio.timeout, wait_for or a TaskGroup."
         )
-        self.finish(p, Outcome.FAILED, error=_error("foreign_cancellation", message))
+        self.finish(p, Outcome.FAILED, error=error_json("foreign_cancellation", message))
 
     def over_quota(self, p: Proposal) -> None:
         """A limit was met, and nobody allowed more."""
         message = "A limit of the quota was met and not extended."
-        self.finish(p, Outcome.QUOTA_EXCEEDED, error=_error("quota_exceeded", message))
+        self.finish(p, Outcome.QUOTA_EXCEEDED, error=error_json("quota_exceeded", message))
 
     def finish(
         self,
@@ -334,10 +334,6 @@ def _rests_on(record: StepRecord) -> str | None:
     if record.status is StepStatus.APPROVED and record.wake_at is not None:
         return "breaker"
     return _RESTING_KINDS.get(record.kind)
-
-
-def _error(code: str, message: str) -> JsonObject:
-    return {"code": code, "message": message}
 
 
 def _unfinished(p: Proposal) -> list[JsonObject]:

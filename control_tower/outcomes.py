@@ -4,14 +4,13 @@ Every final record is written together with exactly one event, whose offset orde
 """
 
 import traceback
-from collections.abc import Callable
 
 import msgspec
 import structlog
 
 from control_tower.calls import Call, Kind
 from control_tower.canonical import canonical_json
-from control_tower.errors import AgentError, StepFailed, ToolFailed
+from control_tower.errors import AgentError, ModelFailed, StepFailed, ToolFailed
 from control_tower.process import Proposal
 from control_tower.quotas import ResourceUsage
 from control_tower.records import StepRecord, StepStatus
@@ -24,6 +23,9 @@ EVENT_LIMIT_BYTES = 256 * 1024
 
 PREVIEW_CHARACTERS = 4096
 """What of a longer output an event shows (tower.md: 4 KiB)."""
+
+MESSAGE_CHARACTERS = 4096
+"""The most of an error's message that is kept."""
 
 log = structlog.get_logger()
 
@@ -55,13 +57,29 @@ def agent_error_of(raised: BaseException, kind: Kind) -> AgentError:
     if isinstance(raised, AgentError):
         return raised
     log.warning("effect.raised", kind=kind, error="".join(traceback.format_exception(raised)))
-    text = f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
-    return StepFailed(text) if kind is Kind.STEP else ToolFailed(text)
+    text = described(raised)
+    match kind:
+        case Kind.STEP:
+            return StepFailed(text)
+        case Kind.LLM:
+            return ModelFailed(text)
+        case _:
+            return ToolFailed(text)
 
 
-def error_json(error: AgentError) -> JsonObject:
-    """Return an error as the journal and events have it."""
-    return {"code": error.code, "message": error.message}
+def described(raised: BaseException) -> str:
+    """Return class and message of whatever user land raised."""
+    try:
+        text = str(raised)
+    except Exception:  # its own __str__ is broken; the class is all that can be told
+        text = ""
+    return type(raised).__name__ + (f": {text}" if text else "")
+
+
+def error_json(code: str, message: object) -> JsonObject:
+    """Return an error as the journal and events have it: whole characters, not too many."""
+    said = str(message)[:MESSAGE_CHARACTERS]
+    return {"code": code, "message": said.encode("utf-8", "replace").decode()}
 
 
 def new_record(p: Proposal, call: Call, status: StepStatus, **fields: object) -> StepRecord:
@@ -130,7 +148,10 @@ def complete(
 def fail(p: Proposal, record: StepRecord, error: AgentError) -> None:
     """End a call with ``error``, which the program will be raised."""
     failed = msgspec.structs.replace(
-        record, status=StepStatus.FAILED, error=error_json(error), ended_at=p.now
+        record,
+        status=StepStatus.FAILED,
+        error=error_json(error.code, error.message),
+        ended_at=p.now,
     )
     event = p.event(_failed_event(record, error, will_retry=False))
     p.save_step(failed, event)
@@ -147,7 +168,7 @@ def _failed_event(record: StepRecord, error: AgentError, *, will_retry: bool) ->
         step=record.step,
         kind=record.kind,
         name=record.name,
-        error=error_json(error),
+        error=error_json(error.code, error.message),
         will_retry=will_retry,
     )
 

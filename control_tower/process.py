@@ -222,9 +222,8 @@ class Proposal:
         process.pcb = self.pcb
         outcomes = []
         for record, event in self.steps.values():
-            if event is not None:
-                record = with_offset(record, commit.events[event].offset)
-            outcomes.append(record)
+            offset = None if event is None else commit.events[event].offset
+            outcomes.append(record if offset is None else with_offset(record, offset))
         outcomes.sort(key=lambda record: record.offset or 0)
         if process.journal is not None:
             for record in outcomes:

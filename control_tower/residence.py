@@ -16,15 +16,16 @@ from control_tower.budget import Budget
 from control_tower.children import Family
 from control_tower.errors import NotFound
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import DEADLINE, LOOK, PARK, RUNTIME, Lifecycle
+from control_tower.lifecycle import DEADLINE, LOOK, PARK, Lifecycle
+from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
 from control_tower.questions import EXPIRY, Questions
-from control_tower.records import InterruptStatus, Priority, ProcessControlBlock
+from control_tower.records import InterruptStatus, ProcessControlBlock
 from control_tower.states import Outcome, State
 from control_tower.syscalls import WAKE, Syscalls
 from control_tower.timers import Alarm, Timers
-from control_tower.unit import Commit, Guard, SaveMission, Unit
+from control_tower.unit import SaveMission, Unit
 from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
 
@@ -55,6 +56,7 @@ class Residence:
     catalog: Catalog
     clock: Clock
     timers: Timers
+    memory: Memory
     kernel: Kernel
     lifecycle: Lifecycle
     questions: Questions
@@ -87,9 +89,10 @@ class Residence:
             if pcb.deadline_at is not None:
                 self.timers.set(Alarm(pcb.pid, DEADLINE, ""), pcb.deadline_at)
             if pcb.state is State.RUNNING:
-                pcb = msgspec.structs.replace(pcb, state=State.READY, state_reason="restart")
-                unit.writes.append(SaveMission(pcb))
-            if pcb.state is State.READY:
+                ready = msgspec.structs.replace(pcb, state=State.READY, state_reason="restart")
+                unit.writes.append(SaveMission(ready))
+                self._restore_ready(ready)
+            elif pcb.state is State.READY:
                 self._restore_ready(pcb)
             else:
                 self._restore_rested(pcb)
@@ -103,7 +106,7 @@ class Residence:
         if pcb.parent_pid is None:
             process.in_gate = True
             admission.gate.share(pcb.session_id, pcb.pid)
-        self.kernel.processes[pcb.pid] = process
+        self.memory.processes[pcb.pid] = process
         admission.settle(process, self.clock.now())
 
     def _restore_rested(self, pcb: ProcessControlBlock) -> None:
@@ -114,9 +117,9 @@ class Residence:
             if gate.holders(pcb.session_id):
                 gate.wait(pcb.session_id, pcb.pid, ahead=ahead)
             else:
-                self.kernel.with_process(pcb.pid, self._admit)
+                self.memory.with_process(pcb.pid, self._admit)
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
-            self.kernel.with_process(pcb.pid, self._admit)
+            self.memory.with_process(pcb.pid, self._admit)
         elif pcb.alarm_at is not None:
             self.timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
         elif pcb.state is State.BLOCKED and pcb.state_reason == "child":
@@ -129,7 +132,7 @@ class Residence:
         """Let running missions reach a call within ``drain_s``; leave all for the next start."""
         self.draining = True
         self.kernel.admission.closed = True
-        running = [p for p in self.kernel.processes.values() if p.pcb.state is State.RUNNING]
+        running = [p for p in self.memory.processes.values() if p.pcb.state is State.RUNNING]
         for process in running:
             process.yielding = "draining"
         deadline = asyncio.get_running_loop().time() + drain_s
@@ -137,13 +140,10 @@ class Residence:
             await asyncio.sleep(0.02)
         self.timers.stop()
         self.watchdog.stop()
-        for process in tuple(self.kernel.processes.values()):
+        for process in tuple(self.memory.processes.values()):
             process.lost = True
-            if process.run is not None:
-                process.run.abandon()
-            for effect in process.effects.values():
-                effect.cancel()
-        for task in tuple(self.kernel.tasks):
+            self.kernel.runs.stop(process)
+        for task in tuple(self.memory.tasks):
             task.cancel()
         await asyncio.sleep(CUT_GRACE_S if running else 0)
 
@@ -187,11 +187,11 @@ class Residence:
     def ring(self, alarm: Alarm) -> None:
         """An alarm rang: see to its mission."""
         if alarm.what == PARK:
-            process = self.kernel.processes.get(alarm.pid)
+            process = self.memory.processes.get(alarm.pid)
             if process is not None:
                 self.kernel.park(process)
             return
-        self.kernel.with_process(alarm.pid, lambda process: self._rung(process, alarm))
+        self.memory.with_process(alarm.pid, lambda process: self._rung(process, alarm))
 
     def _rung(self, process: Process, alarm: Alarm) -> None:
         if alarm.what == LOOK:
@@ -251,12 +251,13 @@ class Residence:
     def reprioritise(self, process: Process) -> None:
         """The priority was changed: the queue and later events follow."""
         process.scope = scope_of(process.pcb)
-        queue = self.kernel.admission.queue
-        queue.reprioritise(process.pid, process.pcb.priority, self.clock.now())
+        if process.queued or process.has_slot:
+            queue = self.kernel.admission.queue
+            queue.reprioritise(process.pid, process.pcb.priority, self.clock.now())
 
     async def settled(self, pid: str, timeout_s: float) -> ProcessControlBlock:
         """Return a mission once it has ended or asks a person, or after ``timeout_s``."""
-        process = self.kernel.processes.get(pid)
+        process = self.memory.processes.get(pid)
         if process is not None and process.pcb.state is not State.WAITING:
             watcher = asyncio.get_running_loop().create_future()
             process.watchers.append(watcher)
@@ -307,7 +308,7 @@ class Residence:
                 "current_step": process.pcb.current_step,
                 "pending_interrupts": list(process.pcb.pending_interrupts),
             }
-            for process in self.kernel.processes.values()
+            for process in self.memory.processes.values()
             if process.pcb.state is not State.NEW and not wanted.isdisjoint(process.scope.topics)
         ]
         shown += [
@@ -319,17 +320,17 @@ class Residence:
                 "pending_interrupts": list(rested.pending_interrupts),
             }
             for pid, rested in self.resting.items()
-            if pid not in self.kernel.processes and _matches(pid, rested, wanted)
+            if pid not in self.memory.processes and _matches(pid, rested, wanted)
         ]
         return shown
 
     def status(self) -> JsonObject:
         """Return processes by state, queue and slots."""
         states: Counter[str] = Counter(
-            process.pcb.state.value for process in self.kernel.processes.values()
+            process.pcb.state.value for process in self.memory.processes.values()
         )
         states.update(
-            rested.state for pid, rested in self.resting.items() if pid not in self.kernel.processes
+            rested.state for pid, rested in self.resting.items() if pid not in self.memory.processes
         )
         queue = self.kernel.admission.queue
         return {
@@ -342,7 +343,7 @@ class Residence:
                 for each in self.watchdog.seen
             ],
             "draining": self.draining,
-            "node": self.kernel.node,
+            "node": self.lifecycle.node,
         }
 
 

@@ -81,11 +81,10 @@ class Run:
         error: BaseException | None = None
         try:
             result = await self.steer(program())
-        except Parked:
-            pass
-        except asyncio.CancelledError as cancelled:
-            error = cancelled
-        except Exception as raised:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as raised:
+            # A program may raise anything, SystemExit too: that is its mission's end, no more.
             error = raised
         self.code_running -= 1
         if self.closed:
@@ -197,6 +196,8 @@ class Run:
         Raises:
             Exception: the first error in branch order, once all have ended.
         """
+        if not branches:
+            return []
         results: list[Any] = [None] * len(branches)
         errors: list[BaseException | None] = [None] * len(branches)
         left = len(branches)
@@ -206,7 +207,9 @@ class Run:
             nonlocal left
             try:
                 results[index] = await self.steer(branches[index]())
-            except (Exception, asyncio.CancelledError, Parked) as raised:
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as raised:  # as for the whole program
                 errors[index] = raised
             if self.closed:
                 if not done.done():
@@ -222,8 +225,7 @@ class Run:
         self.code_running += left - 1
         for index in range(len(branches)):
             self.spawn(branch(index))
-        if branches:
-            await done
+        await done
         for error in errors:
             if error is not None:
                 raise error

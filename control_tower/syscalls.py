@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
+from control_tower.accounts import NOTHING
 from control_tower.calls import (
     Artifact,
     Call,
@@ -52,7 +53,7 @@ class EffectEnd:
     """
 
     output: Json = None
-    usage: ResourceUsage = ResourceUsage()
+    usage: ResourceUsage = NOTHING
     error: AgentError | None = None
     unknown: bool = False
     writes: tuple[Write, ...] = ()
@@ -70,7 +71,7 @@ class Effects(Protocol):
     def spawn_child(self, p: Proposal, call: Call, request: Spawn) -> None:
         """Create a child mission as part of the proposal and complete the call."""
 
-    def look_at_child(self, process: Process, step: str, child_pid: str) -> None:
+    def look_at_child(self, process: Process, child_pid: str) -> None:
         """See to it that a join learns of its child's end, past or future."""
 
     def may_draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
@@ -129,7 +130,7 @@ class Syscalls:
         if call.kind is Kind.SLEEP:
             return
         if isinstance(call.request, Join):
-            self._look(p, call.step, call.request.child_pid)
+            self._look(p, call.request.child_pid)
             return
         if call.step in p.process.begun:
             return
@@ -244,11 +245,11 @@ class Syscalls:
         record = new_record(p, call, StepStatus.STARTED, child_pid=request.child_pid)
         p.save_step(record)
         say_started(p, record)
-        self._look(p, call.step, request.child_pid)
+        self._look(p, request.child_pid)
 
-    def _look(self, p: Proposal, step: str, child_pid: str) -> None:
+    def _look(self, p: Proposal, child_pid: str) -> None:
         process = p.process
-        p.then.append(lambda _: self.effects.look_at_child(process, step, child_pid))
+        p.then.append(lambda _: self.effects.look_at_child(process, child_pid))
 
     def _emit(self, p: Proposal, call: Call, request: Emit) -> None:
         fields = {**request.fields, "name": request.name}

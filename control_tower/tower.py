@@ -102,7 +102,7 @@ class Tower:
         await self._a.residence.start(watch=watch)
 
     async def stop(self, drain_s: float) -> None:
-        """Take nothing new, let running missions reach a call, and leave them for the next start."""
+        """Take nothing new, and leave running missions at a call for the next start."""
         await self._a.residence.stop(drain_s)
 
     # -- missions -------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class Tower:
         pcb = self._a.submissions.block(caller, submission)
         self._make_room(pcb, caller)
         kernel = self._a.kernel
-        process = kernel.processes[pcb.pid] = self._a.submissions.process(pcb)
+        process = self._a.memory.processes[pcb.pid] = self._a.submissions.process(pcb)
         p, message_id = self._a.submissions.propose(
             process,
             new_session=submission.session_id is None,
@@ -200,7 +200,7 @@ class Tower:
             raise Busy("The session is busy with another mission.")
         if pcb.on_busy == "interrupt":
             for pid in holders:
-                process = self._a.kernel.processes.get(pid)
+                process = self._a.memory.processes.get(pid)
                 if process is not None and process.pcb.user_id == caller.user_id:
                     cancel = partial(
                         _cancel, self._a, "interrupted by a newer mission", caller.user_id
@@ -272,12 +272,12 @@ class Tower:
     async def resume(
         self, caller: Caller, pid: str, reason: str | None = None, *, ack: Ack | None = None
     ) -> JsonObject:
-        """Let a paused mission go on."""
+        """Let a paused mission go on. ``reason`` is shown as its cause."""
 
         def change(p: Proposal) -> None:
             if p.pcb.state is not State.PAUSED:
                 raise Conflict(f"The mission is {p.pcb.state.value}, not paused.")
-            self._a.lifecycle.resume(p, caller.user_id)
+            self._a.lifecycle.resume(p, caller.user_id, reason)
 
         return await self._change_mission(caller, pid, change, ack)
 
@@ -322,7 +322,7 @@ class Tower:
     ) -> JsonObject:
         pcb = await self._visible(caller, pid)
         self._require_writer(caller)
-        process = await self._a.kernel.load(pid)
+        process = await self._a.memory.load(pid)
         if process is None:
             pcb = await self._visible(caller, pid)
             if ended_is_fine:
@@ -361,7 +361,7 @@ class Tower:
             raise Conflict(f"This is a {record.kind.value}; answer it as such.")
         if rules.is_repeat(record, answer):
             return interrupt_json(record)
-        process = await self._a.kernel.load(record.mission_id)
+        process = await self._a.memory.load(record.mission_id)
         if process is None:
             raise Conflict("The mission ended before this was answered.")
 
@@ -410,7 +410,7 @@ class Tower:
         ack: Ack | None,
     ) -> JsonObject:
         self._require_writer(caller)
-        process = await self._a.kernel.load(question.mission_id)
+        process = await self._a.memory.load(question.mission_id)
         answer = ClarificationAnswer(answer=message)
         if process is None:
             raise Conflict("The mission ended before this was answered.")
@@ -469,7 +469,7 @@ class Tower:
             raise Forbidden("A viewer may read everything and change nothing.")
 
     async def _visible(self, caller: Caller, pid: str) -> ProcessControlBlock:
-        process = self._a.kernel.processes.get(pid)
+        process = self._a.memory.processes.get(pid)
         pcb = process.pcb if process is not None else await self._a.store.mission(pid)
         hidden = pcb is None or not (caller.reads_all or pcb.user_id == caller.user_id)
         if pcb is None or hidden or pcb.state is State.NEW:

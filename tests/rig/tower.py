@@ -105,11 +105,14 @@ class Tooling:
         return await result if asyncio.iscoroutine(result) else result
 
 
+TURN = ResourceUsage(llm_calls=1, input_tokens=10, output_tokens=5)
+
+
 @dataclass(slots=True)
 class Modelling:
     """``ports.Models`` that answers the last message's words back, one delta a word."""
 
-    usage: ResourceUsage = ResourceUsage(llm_calls=1, input_tokens=10, output_tokens=5)
+    usage: ResourceUsage = TURN
     turns: int = 0
 
     def plan(
@@ -229,13 +232,13 @@ class World:
     async def restart(self) -> None:
         """Die as by kill -9, and start again: what was not committed is lost."""
         self.tower._a.timers.stop()
-        for process in tuple(self.tower._a.kernel.processes.values()):
+        for process in tuple(self.tower._a.memory.processes.values()):
             process.lost = True
             if process.run is not None:
                 process.run.abandon()
             for effect in process.effects.values():
                 effect.cancel()
-        self.tower._a.kernel.processes.clear()
+        self.tower._a.memory.processes.clear()
         self.store = self.store.crash(self.ledger)
         self.tower = self._tower()
         await asyncio.sleep(0)

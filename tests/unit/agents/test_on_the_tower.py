@@ -75,7 +75,7 @@ class Island:
 
     def parked(self, pid: str) -> bool:
         """Whether the mission's program is out of memory."""
-        process = self.tower._a.kernel.processes.get(pid)
+        process = self.tower._a.memory.processes.get(pid)
         return process is None or process.run is None
 
     async def until_parked(self, pid: str) -> None:
@@ -247,7 +247,7 @@ async def test_built_in_agents_replay_to_the_same_result(
 
 async def test_a_result_with_text_and_data(island: Island, registry: Registry) -> None:
     """The text is the answer; the data goes with it."""
-    from agents import Result  # noqa: PLC0415 - as programs import it
+    from agents import Result
 
     @registry.agent("both")
     async def both(ctx: Context) -> Result:

@@ -721,7 +721,7 @@ def test_a_failed_child_raises_in_its_parent_and_a_parents_end_ends_its_children
         await world.tower.cancel(ALICE, pid)
         for child_pid in (await world.tower.mission(ALICE, pid))["children"]:
             assert (await world.ended(child_pid))["outcome"] in {"failed", "cancelled"}
-        assert world.tower._a.kernel.processes == {}
+        assert world.tower._a.memory.processes == {}
 
     world.run(scenario)
 
@@ -816,7 +816,7 @@ def test_a_call_on_an_open_breaker_waits_for_the_trial() -> None:
         assert world.tools.calls == []
         assert world.tower._a.admission.queue.running == 0
         await asyncio.sleep(100)
-        assert pid not in world.tower._a.kernel.processes
+        assert pid not in world.tower._a.memory.processes
         await world.restart()
         assert (await world.ended(pid))["result"] == "seen"
         assert len(world.tools.calls) == 1

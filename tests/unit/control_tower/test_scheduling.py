@@ -45,7 +45,7 @@ def test_a_realtime_mission_overtakes_at_the_next_call() -> None:
         ends = [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
         assert ends[0] == urgent
         assert set(ends[1:]) == set(normal)
-        assert all(not r.has_slot for r in world.tower._a.kernel.processes.values())
+        assert all(not r.has_slot for r in world.tower._a.memory.processes.values())
         assert world.tower._a.admission.queue.running == 0
 
     world.run(scenario)
@@ -331,7 +331,7 @@ def test_cancel_stops_whatever_a_mission_does() -> None:
         await asyncio.sleep(2000)
         assert (len(world.ledger.events), len(world.ledger.deltas)) == (count, deltas)
         assert stopped == ["tool"]
-        assert world.tower._a.kernel.processes == {}
+        assert world.tower._a.memory.processes == {}
         assert len(world.tower._a.timers) == 0
 
     world.run(scenario)
@@ -356,7 +356,7 @@ def test_a_program_that_swallows_everything_is_closed() -> None:
         parked = await world.submit("x")
         await asyncio.sleep(15)
         assert alive == [1, 1]  # Parked, then GeneratorExit
-        assert parked not in world.tower._a.kernel.processes
+        assert parked not in world.tower._a.memory.processes
         assert (await world.ended(parked))["result"] == "slept"
         cancelled = await world.submit("y")
         await asyncio.sleep(1)

@@ -140,7 +140,7 @@ def test_a_parked_question_is_answered_after_a_restart() -> None:
         pid = await world.submit()
         question = await world.question(pid)
         await asyncio.sleep(120)
-        assert pid not in world.tower._a.kernel.processes
+        assert pid not in world.tower._a.memory.processes
         await world.restart()
         answer = ClarificationAnswer(answer="Ada")
         await world.tower.answer(ALICE, question["interrupt_id"], answer)

@@ -12,7 +12,7 @@ async def test_a_task_that_blocks_the_loop_is_named_with_its_line() -> None:
     watchdog.start()
 
     async def rude() -> None:
-        time.sleep(PATIENCE_S * 3)  # noqa: ASYNC251  # what the test is about
+        time.sleep(PATIENCE_S * 3)  # what the test is about
 
     try:
         await asyncio.create_task(rude(), name="mission m_1")

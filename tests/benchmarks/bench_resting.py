@@ -3,7 +3,7 @@
 Fills a data folder with waiting missions over ``/ws``, restarts the server over it and prints its
 memory over an empty one's and the time from an answer to the mission's end; then the same with
 missions in flight, killed by SIGKILL: the time from the process's start until all states are
-restored and every slot is filled. Run ``python -m tests.benchmarks.resting``.
+restored and every slot is filled. Run ``python -m tests.benchmarks.bench_resting``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
 
-from tests.benchmarks.missions import free_port, wait_for
+from tests.benchmarks.bench_missions import free_port, wait_for
 
 APP = str(Path(__file__).with_name("apps.py"))
 IN_FLIGHT = 64

@@ -2,7 +2,7 @@
 
 Prints missions a second of wall time, missions a second of the server's CPU, the first token's
 latency alone, and, beside it, what the disk needs for a synced write: run
-``python -m tests.benchmarks.missions``. The server is a process of its own, so the client's share
+``python -m tests.benchmarks.bench_missions``. The server is a process of its own, so the client's share
 is not in its CPU figure.
 """
 

@@ -1,0 +1,118 @@
+"""Memory: the processes that are in it, and how a mission at rest comes back into it.
+
+There is never more than one process of a mission: loads of the same mission share one read.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from control_tower.budget import Budget
+from control_tower.journal import Journal
+from control_tower.ports import InterruptQuery, Store
+from control_tower.process import Process, scope_of
+from control_tower.records import ProcessControlBlock
+from control_tower.states import State
+
+log = structlog.get_logger()
+
+PENDING_AT_MOST = 10_000
+"""Pending questions read with a mission; its quota of events allows no more."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Processes by pid, and the tasks that bring more."""
+
+    store: Store
+    budget: Budget
+    touched: Callable[[Process], None]
+    processes: dict[str, Process] = field(default_factory=dict)
+    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _loading: dict[str, "asyncio.Future[Process | None]"] = field(default_factory=dict)
+
+    async def load(self, pid: str) -> Process | None:
+        """Return the process of a live mission, from memory or the store; None if it ended.
+
+        Loading touches it: it stays in memory for a while.
+        """
+        process = self.processes.get(pid)
+        if process is not None and process.journal is not None:
+            self.touched(process)
+            return process
+        shared = self._loading.get(pid)
+        if shared is None:
+            shared = self._loading[pid] = asyncio.ensure_future(self._load(pid))
+            shared.add_done_callback(lambda _: self._loading.pop(pid, None))
+        return await asyncio.shield(shared)
+
+    async def _load(self, pid: str) -> Process | None:
+        process = self.processes.get(pid)
+        if process is None:
+            pcb = await self.store.mission(pid)
+            if pcb is None or pcb.state is State.TERMINATED:
+                return None
+            process = Process(pcb, scope_of(pcb))
+        records = await self.store.steps(pid)
+        query = InterruptQuery(mission_id=pid, limit=PENDING_AT_MOST)
+        pending = await self.store.interrupts(query)
+        await self._open_family_accounts(process.pcb)
+        process.journal = Journal(records)
+        process.interrupts = {record.interrupt_id: record for record in pending}
+        if process.pcb.state is not State.TERMINATED:
+            self.processes.setdefault(pid, process)
+        self.touched(process)
+        return process
+
+    async def _open_family_accounts(self, pcb: ProcessControlBlock) -> None:
+        """Open the accounts of a mission with relatives, root first."""
+        root_pid = pcb.lineage[0]
+        related = pcb.parent_pid is not None or pcb.children
+        if not related or root_pid in self.budget.accounts:
+            return
+        family: list[ProcessControlBlock] = []
+        left = [root_pid]
+        while left:
+            pid = left.pop(0)
+            process = self.processes.get(pid)
+            member = process.pcb if process is not None else await self.store.mission(pid)
+            if member is not None and member.state is not State.TERMINATED:
+                family.append(member)
+                left += member.children
+        if root_pid not in self.budget.accounts:
+            self.budget.restore(family)
+
+    def with_process(
+        self,
+        pid: str,
+        act: Callable[[Process], None],
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Call ``act`` with a live mission's process, loading it; ``ended`` if there is none."""
+        process = self.processes.get(pid)
+        if process is not None and process.journal is not None:
+            act(process)
+            return
+
+        async def later() -> None:
+            loaded = await self.load(pid)
+            if loaded is not None:
+                act(loaded)
+            elif ended is not None:
+                ended()
+
+        self.background(later())
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work in a task that the kernel owns."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("kernel.task_failed", exc_info=error)
