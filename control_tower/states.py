@@ -72,3 +72,12 @@ def status_of(state: State, outcome: Outcome | None) -> Status:
     if state is State.TERMINATED:
         return Status.COMPLETED if outcome is Outcome.COMPLETED else Status.FAILED
     return Status.WAITING if state is State.WAITING else Status.PROCESSING
+
+
+def diagram() -> str:
+    """Return the table as a Mermaid state diagram; docs/ARCHITECTURE.md holds a copy."""
+    lines = ["stateDiagram-v2", "    [*] --> new"]
+    for source in State:
+        lines += [f"    {source} --> {target}" for target in State if target in TRANSITIONS[source]]
+    lines.append("    terminated --> [*]")
+    return "\n".join(lines)
