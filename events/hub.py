@@ -312,10 +312,13 @@ class Hub:
 
     def unsubscribe(self, subscriber: Subscriber, topics: Sequence[str]) -> list[str]:
         """Let topics go, implicit ones too; return those that remain."""
+        self._settle_endings(subscriber)
         for topic in topics:
             if subscriber.position.is_implicit(topic):
                 self._drop_follower(topic, subscriber)
             subscriber.position.detach(topic)
+        left = [[topic for topic in call if topic not in topics] for call in subscriber.calls]
+        subscriber.calls = [call for call in left if call]
         self._place(subscriber)
         return subscriber.position.topics
 
@@ -352,6 +355,7 @@ class Hub:
             raise TooManyTopics(self._limits.max_topics)
 
     def _attach(self, subscriber: Subscriber, filters: Sequence[Filter], since: int | None) -> None:
+        self._settle_endings(subscriber)
         position, head = subscriber.position, self._ring.head
         if since is not None and since < head:
             position.freeze(head)
@@ -392,6 +396,12 @@ class Hub:
         elif filters:
             view = self._index.shared(filters)
         if view is not None and view is old:
+            # What is pending was told under the filters before: it must not be told again,
+            # should this tick lapse.
+            if old.pending:
+                old.remove(subscriber)
+                old.add(subscriber, self.head)
+                self._ticks.listen(subscriber)
             return
         self._leave_view(subscriber)
         if view is not None:
@@ -407,10 +417,8 @@ class Hub:
                 self._ticks.listen(subscriber)
 
     def _say_done(self, subscriber: Subscriber, topics: list[str]) -> None:
-        attached = [topic for topic in topics if topic in subscriber.position]
-        if attached:
-            done = ReplayDone(topics=attached, offset=self.head)
-            self.say(subscriber, ephemeral(done, _NOWHERE, self.wall()).body)
+        done = ReplayDone(topics=topics, offset=self.head)
+        self.say(subscriber, ephemeral(done, _NOWHERE, self.wall()).body)
 
     def _say_texts(self, subscriber: Subscriber) -> None:
         """Say what its missions are streaming so far, within half of what may wait for it."""
@@ -418,10 +426,9 @@ class Hub:
         for text in self._texts_for(subscriber):
             delta = LlmDelta(step=text.step, attempt=text.attempt, at=0, text=text.text)
             body = ephemeral(delta, text.scope, self.wall()).body
-            room -= len(body)
-            if room < 0:
-                return
-            self.say(subscriber, body)
+            if len(body) <= room:
+                room -= len(body)
+                self.say(subscriber, body)
 
     def _texts_for(self, subscriber: Subscriber) -> Iterator[StreamText]:
         position = subscriber.position
@@ -439,13 +446,29 @@ class Hub:
     def _tick_ended(self) -> None:
         endings, self._endings = self._endings, []
         for subscriber, topic, offset in endings:
-            position = subscriber.position
-            told = position.at_of(topic, self.head)
-            # Not told yet: it lapsed in this tick, and its replay will pass the end.
-            if subscriber.gone or told is None or told < offset or not position.is_implicit(topic):
-                continue
-            position.detach(topic)
-            self._unfollow(subscriber, topic)
+            if self._let_end(subscriber, topic, offset):
+                self._unfollow(subscriber, topic)
+
+    def _let_end(self, subscriber: Subscriber, topic: str, offset: int) -> bool:
+        """Detach the implicit topic of a mission that ended; False if that is not to be done."""
+        position = subscriber.position
+        told = position.at_of(topic, self.head)
+        # Not told yet: it lapsed in this tick, and its replay will pass the end.
+        if subscriber.gone or told is None or told < offset or not position.is_implicit(topic):
+            return False
+        position.detach(topic)
+        return True
+
+    def _settle_endings(self, subscriber: Subscriber) -> None:
+        """Before a call changes its topics, let go of those whose mission ended in this tick.
+
+        The caller moves it to another view, with all that is pending: nothing of the tick will
+        be told again.
+        """
+        for ending in [one for one in self._endings if one[0] is subscriber]:
+            self._endings.remove(ending)
+            if self._let_end(*ending):
+                self._drop_follower(ending[1], subscriber)
 
     def _unfollow(self, subscriber: Subscriber, topic: str) -> None:
         """A mission's implicit topic was detached."""
@@ -467,7 +490,7 @@ class Hub:
     def _lapse(self, subscriber: Subscriber, base: int) -> None:
         """It reads, but one tick is more than may wait for it: let it read that at its own pace."""
         self._leave_view(subscriber, with_pending=False)
-        subscriber.position.rewind(max(base, subscriber.joined_at))
+        subscriber.position.rewind(max(base, subscriber.firm_at))
         self._catchup.enter(subscriber)
 
     def _close_slow(self, subscriber: Subscriber) -> None:

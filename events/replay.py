@@ -38,9 +38,9 @@ published only moves the head, and is read when the position gets there.
 
 Replacing a topic's filter, or attaching it again from further back, must not forget what it was
 told under the old one: that stretch becomes a :class:`Told` of the topic, and rule 2 looks at
-those too. Detaching a topic does forget: who attaches it anew wants it anew. Only topics that were
-attached before that moment, and whose replay is still under way, must not bring again what the
-detached one had brought; for them its stretches stay until the connection is live.
+those too. Detaching a topic does forget: who attaches it anew wants it anew. But another topic
+whose replay is still under way was going to rely on what the detached one had brought; so it
+inherits those stretches, as far as both match, and does not bring the same events again.
 
 When reading pages of the log only the topics with the lowest ``at`` are asked for, so a page may
 be used up to the next higher ``at`` only (:meth:`Position.ceiling`): behind that, another topic
@@ -50,7 +50,6 @@ A topic that was attached for one mission only (``implicit``) ends when the posi
 mission's terminal event.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,19 +58,16 @@ from events.topics import Filter
 from events.types import Scope
 
 MAX_TOLD: Final = 64
-"""Stretches remembered of one topic's former filters. Beyond, the oldest is forgotten: a client
-that changed a topic's filter more often than this, and then replays from before, sees doubles."""
-
-MAX_GHOSTS: Final = 256
-"""Detached topics remembered during a replay; likewise."""
+"""Stretches remembered of one topic, the current one aside. Beyond, the oldest is forgotten: a
+client that changed a topic's filter more often than this, and then replays from before, sees
+doubles."""
 
 
 @dataclass(slots=True)
 class Attachment:
-    """A topic of a connection. ``serial`` orders attachments in time."""
+    """A topic of a connection; see the head of this file."""
 
     filter: Filter
-    serial: int
     after: int
     at: int
     implicit: bool = False
@@ -79,29 +75,28 @@ class Attachment:
 
 @dataclass(slots=True, frozen=True)
 class Told:
-    """What a former filter had brought: events of ``(after, upto]`` that it matches."""
+    """A stretch that was brought: the events of ``(after, upto]`` that match all of ``filters``."""
 
-    filter: Filter
+    filters: tuple[Filter, ...]
     after: int
     upto: int
-    serial: int
 
     def covers(self, offset: int, event_type: str, scope: Scope) -> bool:
         """Whether the event was brought."""
-        return self.after < offset <= self.upto and self.filter.accepts(event_type, scope)
+        if not self.after < offset <= self.upto:
+            return False
+        return all(one.matches(event_type, scope) for one in self.filters)
 
 
 class Position:
     """Where a connection stands. All methods that look at ``at`` want the position not live."""
 
-    __slots__ = ("_attachments", "_former", "_ghosts", "_implicit", "_serial", "live")
+    __slots__ = ("_attachments", "_former", "_implicit", "live")
 
     def __init__(self) -> None:
         self._attachments: dict[str, Attachment] = {}
         self._implicit = 0
         self._former: dict[str, list[Told]] = {}
-        self._ghosts: dict[str, list[Told]] = {}
-        self._serial = 0
         self.live = True
 
     def __contains__(self, topic: str) -> bool:
@@ -170,7 +165,7 @@ class Position:
         """Become live if everything up to ``head`` was told; return whether it is."""
         if not self.live and self.lowest(head) >= head:
             self.live = True
-            self._ghosts.clear()
+            self._prune()
         return self.live
 
     def attach(
@@ -181,7 +176,6 @@ class Position:
         ``since`` None is "now"; a topic whose replay is under way then keeps its place. The
         position must be frozen if ``since`` is below ``head``.
         """
-        self._serial += 1
         old = self._attachments.get(wanted.topic)
         if old is None:
             start = head if since is None else since
@@ -191,7 +185,7 @@ class Position:
             self._implicit -= old.implicit
             start = reached if since is None else since
         self._implicit += implicit
-        self._attachments[wanted.topic] = Attachment(wanted, self._serial, start, start, implicit)
+        self._attachments[wanted.topic] = Attachment(wanted, start, start, implicit)
 
     def detach(self, topic: str) -> None:
         """Let a topic go. What it was told still counts for the replays under way."""
@@ -199,20 +193,22 @@ class Position:
         if gone is None:
             return
         self._implicit -= gone.implicit
-        former = self._former.pop(topic, [])
-        if self.live or not self._attachments:
+        told = self._former.pop(topic, [])
+        if self.live:
             return
-        self._serial += 1
-        former.append(Told(gone.filter, gone.after, gone.at, 0))
-        ghosts = self._ghosts.pop(topic, [])
-        ghosts += [Told(one.filter, one.after, one.upto, self._serial) for one in former]
-        self._ghosts[topic] = ghosts[-MAX_TOLD:]
-        if len(self._ghosts) > MAX_GHOSTS:
-            del self._ghosts[next(iter(self._ghosts))]
+        told.append(Told((gone.filter,), gone.after, gone.at))
+        for heir, one in self._attachments.items():
+            shared = [
+                Told((*stretch.filters, one.filter), max(stretch.after, one.after), stretch.upto)
+                for stretch in told
+                if stretch.upto > max(one.after, one.at)
+            ]
+            if shared:
+                self._former[heir] = (self._former.get(heir, []) + shared)[-MAX_TOLD:]
 
     def due(self, offset: int, event_type: str, scope: Scope) -> bool:
         """Whether the event must be written: rules 1 and 2 above."""
-        newest_wish = 0
+        wanted = False
         for topic in scope.topics:
             one = self._attachments.get(topic)
             if one is None or offset <= one.after:
@@ -221,16 +217,18 @@ class Position:
                 continue
             if offset <= one.at:
                 return False
-            newest_wish = max(newest_wish, one.serial)
-        if not newest_wish:
-            return False
-        if not self._former and not self._ghosts:
-            return True
-        return not self._was_told(newest_wish, offset, event_type, scope)
+            wanted = True
+        if not wanted or not self._former:
+            return wanted
+        return not any(
+            stretch.covers(offset, event_type, scope)
+            for topic in scope.topics
+            for stretch in self._former.get(topic, ())
+        )
 
     def takes_all(self) -> bool:
         """Whether every event of a page of the topics :meth:`behind` is due, unseen."""
-        if self._former or self._ghosts or self._implicit:
+        if self._former or self._implicit:
             return False
         ones = list(self._attachments.values())
         return all(one.at == ones[0].at and one.filter.plain for one in ones)
@@ -255,35 +253,32 @@ class Position:
         return head if self.live else one.at
 
     def _retire(self, old: Attachment, reached: int) -> None:
-        former = self._former.setdefault(old.filter.topic, [])
+        """Remember what a topic was told under a filter that is replaced."""
         if reached > old.after:
-            former.append(Told(old.filter, old.after, reached, 0))
-        if former:
-            self._former[old.filter.topic] = _merged(former)[-MAX_TOLD:]
-        else:
-            del self._former[old.filter.topic]
+            told = self._former.get(old.filter.topic, [])
+            told = _joined(told, Told((old.filter,), old.after, reached))
+            self._former[old.filter.topic] = told[-MAX_TOLD:]
 
-    def _was_told(self, newest_wish: int, offset: int, event_type: str, scope: Scope) -> bool:
-        for topic in scope.topics:
-            if _any_covers(self._former.get(topic, ()), offset, event_type, scope):
-                return True
-            for ghost in self._ghosts.get(topic, ()):
-                if ghost.serial > newest_wish and ghost.covers(offset, event_type, scope):
-                    return True
-        return False
+    def _prune(self) -> None:
+        """Drop inherited stretches: what they say, the topic was by now told itself."""
+        for topic, told in list(self._former.items()):
+            one = self._attachments[topic]
+            kept = [
+                stretch
+                for stretch in told
+                if len(stretch.filters) == 1
+                or stretch.filters[-1] != one.filter
+                or stretch.after < one.after
+            ]
+            if kept:
+                self._former[topic] = kept
+            else:
+                del self._former[topic]
 
 
-def _any_covers(told: Iterable[Told], offset: int, event_type: str, scope: Scope) -> bool:
-    return any(one.covers(offset, event_type, scope) for one in told)
-
-
-def _merged(told: list[Told]) -> list[Told]:
-    """Join a stretch to the one before it where the two touch and have the same filter."""
-    out: list[Told] = []
-    for one in told:
-        last = out[-1] if out else None
-        if last and last.filter == one.filter and last.after <= one.after <= last.upto:
-            out[-1] = Told(one.filter, last.after, max(last.upto, one.upto), 0)
-        else:
-            out.append(one)
-    return out
+def _joined(told: list[Told], latest: Told) -> list[Told]:
+    """Add a stretch; one of the same filter that it touches becomes one with it."""
+    last = told[-1] if told else None
+    if last and last.filters == latest.filters and last.after <= latest.after <= last.upto:
+        return [*told[:-1], Told(latest.filters, last.after, max(last.upto, latest.upto))]
+    return [*told, latest]

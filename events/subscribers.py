@@ -45,7 +45,8 @@ class Subscriber:
         skip: how many of the view's pending frames are from before it joined.
         plain: nothing about it is special: the view's joined frames can be written as they are.
         stuck: its transport holds bytes that the client has not taken.
-        joined_at: the head when it joined its view.
+        firm_at: the head when it joined its view or was last told something of its own. Up to
+            there everything is in its output in its place and is not told again.
         calls: topics of the calls whose replay is under way.
         ended: implicit topics whose mission ended in this tick.
         page: the page of the log it is reading: (topics, after).
@@ -56,9 +57,9 @@ class Subscriber:
     __slots__ = (
         "calls",
         "ended",
+        "firm_at",
         "gone",
         "heard_at",
-        "joined_at",
         "moved_at",
         "outlet",
         "own",
@@ -86,7 +87,7 @@ class Subscriber:
         self.stuck = False
         self.gone = False
         self.waiting = False
-        self.joined_at = 0
+        self.firm_at = 0
         self.calls: list[list[str]] = []
         self.ended: list[str] = []
         self.page: tuple[tuple[str, ...], int] | None = None
@@ -96,8 +97,9 @@ class Subscriber:
         self.pushed = 0
         self.taken = 0
 
-    def say(self, frames: bytes) -> None:
-        """Append own frames behind everything that was published to it so far."""
+    def say(self, frames: bytes, head: int) -> None:
+        """Append own frames behind everything that was published to it so far, up to ``head``."""
+        self.firm_at = head
         self.own.append((len(self.view.pending) if self.view is not None else 0, frames))
         self.plain = False
 

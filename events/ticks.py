@@ -33,8 +33,8 @@ class Troubles:
 
     Attributes:
         slow: the subscriber does not read and is over its bound; it is to be dropped.
-        lapsed: the subscriber reads, but this tick alone is over its bound. It has been written
-            nothing of it, and is to read it from the ring at its own pace, behind ``base``.
+        lapsed: the subscriber reads, but this tick alone is over its bound. It is to read it from
+            the ring at its own pace, behind ``base`` or its ``firm_at``.
     """
 
     slow: Callable[[Subscriber], None]
@@ -79,7 +79,7 @@ class Ticks:
     def say(self, subscriber: Subscriber, frames: bytes) -> None:
         """Add own frames of a subscriber to the tick."""
         if not subscriber.gone:
-            subscriber.say(frames)
+            subscriber.say(frames, self._head)
             self.listen(subscriber)
 
     def listen(self, subscriber: Subscriber) -> None:
@@ -157,7 +157,11 @@ class Ticks:
 
     def _serve(self, member: Subscriber, batch: Batch) -> None:
         """Write to a member that has own pieces, joined late, is stuck, or gets a great deal."""
-        if batch.share_of(member) > self._bound and not member.stuck:
+        if batch.share_of(member) > self._bound and self._may_lapse(member, batch):
+            # A reply may say what had been told by then, so that much is told before it.
+            firm = batch.firm_share_of(member)
+            if firm:
+                member.write(firm)
             self._troubles.lapsed(member, batch.base)
             return
         if batch.interrupted:
@@ -173,6 +177,10 @@ class Ticks:
         else:
             member.pushed += len(data)
             member.write(data)
+
+    def _may_lapse(self, member: Subscriber, batch: Batch) -> bool:
+        # What it was told in the tick that has begun since stands behind all of this one.
+        return not member.stuck and not (batch.interrupted and member.own)
 
     def _interrupt(self) -> None:
         for batch in self._running:

@@ -51,7 +51,7 @@ class View:
         subscriber.view = self
         subscriber.skip = len(self.pending)
         subscriber.own = [(subscriber.skip, piece) for _, piece in subscriber.own]
-        subscriber.joined_at = head
+        subscriber.firm_at = head
         subscriber.plain = not (subscriber.skip or subscriber.own or subscriber.stuck)
 
     def remove(self, subscriber: Subscriber, *, with_pending: bool = True) -> None:
@@ -91,6 +91,10 @@ class Batch:
         if self.interrupted or not member.skip:
             return len(self.joined)
         return sum(map(len, self.frames[member.skip :]))
+
+    def firm_share_of(self, member: Subscriber) -> bytes:
+        """Take out of a member's share what stands before its last own piece, that included."""
+        return member.merge(self.frames[: member.own[-1][0]]) if member.own else b""
 
     def next_members(self, limit: int) -> list[Subscriber]:
         """Return up to ``limit`` members that have not got it; they get it now."""

@@ -211,6 +211,7 @@ def scope_of(
     session: str = "s1",
     user: str = "u1",
     mission: str | None = None,
+    *,
     parent: str | None = None,
     agent: str | None = None,
     priority: str | None = None,
