@@ -8,9 +8,12 @@ confirmations and the journal are the kernel's: it cancels an attempt that takes
 import asyncio
 import inspect
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+
+import structlog
 
 from agents import secret
 from agents.bounds import OutOfBounds, clean_text, storable
@@ -24,13 +27,14 @@ from agents.threads import TOOL_THREADS
 from agents.tool_context import Search, ToolContext
 from agents.tool_spec import ToolSpec
 from agents.workspace import Files, Workspace
-from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid
+from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid, agent_error
 from control_tower.ports import Clock, EffectContext, ToolPlan
 from events.payloads import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from events.times import rfc3339
 from events.types import EventData, Json
 
-MAX_SHOWN_CHARACTERS = 200
+log = structlog.get_logger()
+
 MAX_ERROR_CHARACTERS = 2_000
 CLOCK_TOLERANCE = 0.98
 """A cut this near to the time-out is the time-out: the wall clock is not the timer's."""
@@ -122,13 +126,18 @@ class Executor:
         attempt = self._begin(self._planner.find(plan.name))
         try:
             output = await self._call(attempt, plan, effect)
-        except BaseException as raised:
+        except (Exception, SystemExit, asyncio.CancelledError) as raised:
             if isinstance(raised, asyncio.CancelledError) and _cancelled_from_outside():
                 self._cut(attempt, plan)
                 raise
-            error = _outcome(raised, attempt.revealed)
+            error = _outcome(raised, attempt)
             self._failed(attempt, error)
-            raise error from raised
+            # Its cause is in the log, redacted; chained here it could be shown elsewhere.
+            raise error from None
+        except BaseException:
+            # The run is parked or closed, which says nothing about the tool.
+            attempt.breaker.abandoned(attempt.trial)
+            raise
         self._end(attempt, CallStatus.SUCCESS)
         return output
 
@@ -236,18 +245,25 @@ def _cancelled_from_outside() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def _outcome(raised: BaseException, revealed: Mapping[str, str]) -> AgentError:
-    """Return what the program gets for what a tool raised.
-
-    An exception that is neither ours nor an ordinary one (``Parked``, a closed coroutine) goes
-    on as it is.
-    """
+def _outcome(raised: BaseException, attempt: _Attempt) -> AgentError:
+    """Return what the program gets for what a tool raised; the log gets the traceback."""
     if isinstance(raised, AgentError):
-        message = secret.redact(clean_text(raised.message), revealed)
-        return type(raised)(message[:MAX_ERROR_CHARACTERS])
+        message = _said(raised.message, attempt)
+        if message == raised.message:
+            return raised
+        return _reworded(raised, message)
     if isinstance(raised, OutOfBounds):
         return ToolFailed(f"What the tool returned cannot be kept: {raised}.")
-    if isinstance(raised, Exception | SystemExit | asyncio.CancelledError):
-        said = secret.redact(clean_text(str(raised)), revealed)
-        return ToolFailed(f"{type(raised).__name__}: {said}"[:MAX_ERROR_CHARACTERS])
-    raise raised
+    trace = "".join(traceback.format_exception(raised))
+    log.warning("tool.raised", tool=attempt.spec.name, error=secret.redact(trace, attempt.revealed))
+    return ToolFailed(_said(f"{type(raised).__name__}: {raised}", attempt))
+
+
+def _said(message: str, attempt: _Attempt) -> str:
+    return secret.redact(clean_text(message), attempt.revealed)[:MAX_ERROR_CHARACTERS]
+
+
+def _reworded(error: AgentError, message: str) -> AgentError:
+    if isinstance(error, ToolDeclined):
+        return ToolDeclined(message)
+    return agent_error(error.code, message)

@@ -104,6 +104,9 @@ def _import_file(path: Path, registry: Registry) -> None:
 
 
 def _import_module(name: str) -> None:
+    if (here := str(Path.cwd())) not in sys.path and "" not in sys.path:
+        # A console script does not look where it was started; people expect it to.
+        sys.path.append(here)
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever the import raised, it names the culprit

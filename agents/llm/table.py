@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable
+from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable, storable
 from agents.llm.mock import MockProvider
 from agents.llm.provider import Provider, ProviderRequest, ProviderTurn, ToolOffer
 from agents.llm.tokens import count_tokens
@@ -182,6 +182,18 @@ def _messages(messages: Sequence[JsonObject] | str) -> list[JsonObject]:
     return list(plain)
 
 
+def _arguments(asked: object) -> JsonObject:
+    """Return what a model gave as arguments, fit to be journaled.
+
+    What is no object, or out of bounds, becomes none: the tool's schema then says what is missing.
+    """
+    try:
+        plain = storable(asked)
+    except OutOfBounds:
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
 def _plain(value: object) -> Any:
     try:
         plain = jsonable(value)
@@ -204,7 +216,7 @@ def _output(turn: ProviderTurn, model: str, step: str) -> JsonObject:
             {
                 "id": f"call_{step.replace('.', '_')}_{number}",
                 "name": clean_text(call.name),
-                "arguments": call.arguments,
+                "arguments": _arguments(call.arguments),
             }
             for number, call in enumerate(turn.calls, 1)
         ],

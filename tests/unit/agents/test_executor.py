@@ -10,6 +10,7 @@ import pytest
 from agents.breaker import FAILURES, OPEN_S, BreakerState
 from agents.errors import (
     BreakerOpen,
+    Parked,
     ToolDeclined,
     ToolFailed,
     ToolInvalid,
@@ -192,6 +193,41 @@ async def test_what_a_tool_raises_is_the_calls_outcome(
     with pytest.raises(error) as caught:
         await executor.run(executor.plan("fail", {}), effect)
     assert str(caught.value) == said
+
+
+async def test_an_error_class_of_the_tools_own_passes(
+    registry: Registry, executor: Executor, effect: EffectContext
+) -> None:
+    """Whatever its constructor takes."""
+
+    class Mine(ToolFailed):
+        """An error with two attributes."""
+
+        def __init__(self, first: int, second: int) -> None:
+            super().__init__(f"{first} and {second}")
+
+    async def fail() -> None:
+        """Fail."""
+        raise Mine(1, 2)
+
+    add(registry, fail)
+    with pytest.raises(Mine, match="1 and 2"):
+        await executor.run(executor.plan("fail", {}), effect)
+
+
+async def test_a_parked_attempt_says_nothing_about_the_tool(
+    registry: Registry, executor: Executor, effect: EffectContext, clock: Any
+) -> None:
+    """What is no ordinary exception passes through, uncounted."""
+
+    async def park() -> None:
+        """Park."""
+        raise Parked
+
+    add(registry, park)
+    with pytest.raises(Parked):
+        await executor.run(executor.plan("park", {}), effect)
+    assert executor.health.report("park", clock.now()).day.total == 0
 
 
 async def test_an_output_that_is_not_json_fails(

@@ -8,7 +8,7 @@ import pytest
 
 from agents.errors import ModelFailed
 from agents.llm.mock import SIGN, MockProvider
-from agents.llm.provider import ProviderRequest, ProviderTurn
+from agents.llm.provider import AskedCall, ProviderRequest, ProviderTurn
 from agents.llm.table import DEFAULT_OUTPUT_TOKENS, ModelTable
 from agents.registry import Registry
 from control_tower.context import Reply
@@ -139,6 +139,25 @@ async def test_a_provider_that_raises_has_failed(registry: Registry, effect: Eff
         await table.run(table.plan(ASK, "mock:fail", (), {}), effect)
     with pytest.raises(ModelFailed, match="no mock model nobody"):
         await table.run(table.plan(ASK, "mock:nobody", (), {}), effect)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ({"a": "x\0"}, {"a": "x\ufffd"}),
+        ({"a": [[[[]]]]}, {"a": [[[[]]]]}),
+        ([1], {}),
+        ("text", {}),
+    ],
+)
+async def test_what_a_model_asks_is_made_fit_for_the_journal(
+    registry: Registry, effect: EffectContext, asked: Any, kept: Any
+) -> None:
+    """The executor refuses it later, by the tool's schema."""
+    turn = ProviderTurn("", [AskedCall("clock", asked)], "tool_calls", 1, 1)
+    table = ModelTable([MockProvider({"odd": lambda _: turn})], "mock:odd", registry)
+    run = await table.run(table.plan(ASK, None, ["clock"], {}), effect)
+    assert run.output["tool_calls"][0]["arguments"] == kept
 
 
 async def test_prices_become_cost(registry: Registry, effect: EffectContext) -> None:

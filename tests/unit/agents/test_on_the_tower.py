@@ -98,6 +98,7 @@ async def test_a_plain_agent_is_parked_and_replayed(island: Island, registry: Re
     """Its thread ends when it is parked; answered, it goes on from its journal."""
     ended: list[str] = []
     threads: list[threading.Thread] = []
+    left = threading.Event()
 
     @registry.tool("write")
     def note(text: str) -> str:
@@ -113,6 +114,7 @@ async def test_a_plain_agent_is_parked_and_replayed(island: Island, registry: Re
             name = ctx.clarify("Who?")
         finally:
             ended.append("left")
+            left.set()
         both = ctx.parallel(
             lambda one: one.tool(note, text="left hand"), lambda two: two.clarify("And?")
         )
@@ -121,6 +123,7 @@ async def test_a_plain_agent_is_parked_and_replayed(island: Island, registry: Re
     pid = await island.submit("go", "plain")
     question = await island.question(pid)
     await island.until_parked(pid)
+    assert await asyncio.to_thread(left.wait, 5)
     assert ended == ["once", "left"]
     await island.tower.answer(ALICE, question, ClarificationAnswer(answer="Ada"))
     question = await island.question(pid)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog.testing
 
 from agents.errors import ToolDeclined, ToolFailed, ToolInvalid
 from agents.executor import Executor
@@ -76,6 +77,17 @@ async def test_errors_are_redacted(executor: Executor, effect: EffectContext, to
         await executor.run(executor.plan(tool, {"key": Secret("API_KEY")}), effect)
     assert "canary" not in str(raised.value)
     assert "[secret API_KEY]" in str(raised.value)
+
+
+async def test_the_log_has_the_traceback_without_the_value(
+    executor: Executor, effect: EffectContext
+) -> None:
+    """The developer needs the one and nobody the other."""
+    with structlog.testing.capture_logs() as logs, pytest.raises(ToolFailed):
+        await executor.run(executor.plan("leak", {"key": Secret("API_KEY")}), effect)
+    assert "Traceback" in logs[0]["error"]
+    assert "LookupError" in logs[0]["error"]
+    assert "canary" not in repr(logs)
 
 
 def test_validation_does_not_show_the_value(executor: Executor) -> None:
