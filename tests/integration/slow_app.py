@@ -1,0 +1,16 @@
+"""An agent whose one step takes longer than any drain waits."""
+
+import asyncio
+
+from agents import Context, agent
+
+
+async def _sleep() -> str:
+    await asyncio.sleep(600)
+    return "awake"
+
+
+@agent("slow", description="Sleeps in a step.")
+async def slow(ctx: Context) -> object:
+    """Sleep."""
+    return await ctx.step("sleep", _sleep, idempotent=True)

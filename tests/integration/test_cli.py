@@ -1,0 +1,182 @@
+"""The command line: what it says, what it refuses, and that it is the API and nothing else."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from server.cli import app
+from server.settings import NAMES
+from tests.integration.tower_process import TowerProcess
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command configures the logs of its process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tower(*arguments: str, typed: str = "", **settings: str) -> Result:
+    """Run a command to its end, in this process."""
+    return CliRunner().invoke(app, list(arguments), input=typed, env=settings)
+
+
+def test_others_can_not_reach_a_server_without_auth(folder: Path) -> None:
+    """It refuses to start, and says how."""
+    done = tower("serve", "--host", "0.0.0.0")
+    assert done.exit_code == 1
+    assert "TOWER_AUTH=keys" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"TOWER_PORT": "70000"}, "TOWER_PORT"),
+        ({"TOWER_CORS_ORIGINS": "*"}, "exact origins"),
+        ({"TOWER_CONFIG": "/nowhere.toml"}, "no settings file"),
+        ({"TOWER_APPS": "nowhere.py", "TOWER_PORT": "0"}, "nowhere.py"),
+        ({"TOWER_HOST": "203.0.113.7", "TOWER_AUTH": "keys"}, "203.0.113.7"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(settings: dict[str, str], said: str) -> None:
+    """No traceback where the cause is known."""
+    done = tower("serve", **settings)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_a_second_server_on_the_same_folder_says_who_holds_it(tower_process: TowerProcess) -> None:
+    """And leaves the first alone."""
+    done = tower("serve", "--port", "0", "--data-dir", str(tower_process.data_dir))
+    assert done.exit_code == 1
+    assert str(tower_process.pid) in done.stderr
+    assert tower_process.url in done.stderr.replace("\n", "")
+    assert httpx2.get(f"{tower_process.url}/health").status_code == 200
+
+
+def test_a_taken_port_is_a_sentence(tower_process: TowerProcess) -> None:
+    """Whoever is there already."""
+    port = str(urlsplit(tower_process.url).port)
+    done = tower("serve", "--port", port)
+    assert done.exit_code == 1
+    assert port in done.stderr
+
+
+def test_without_arguments_it_serves() -> None:
+    """Seen by what keeps it from serving."""
+    done = tower(TOWER_HOST="0.0.0.0")
+    assert done.exit_code == 1
+    assert "TOWER_AUTH" in done.stderr
+
+
+def test_help_reads_well() -> None:
+    """Commands with a line each; serve shows every setting."""
+    done = tower("--help")
+    assert done.exit_code == 0
+    for command in ("serve", "run", "doctor"):
+        assert command in done.stdout
+    done = tower("serve", "--help", COLUMNS="200")
+    assert done.exit_code == 0
+    for name in NAMES:
+        assert f"TOWER_{name.upper()}" in done.stdout
+    assert "default" in done.stdout
+
+
+def test_the_version() -> None:
+    """And nothing else."""
+    done = tower("--version")
+    assert (done.exit_code, done.stdout.split()[0]) == (0, "control-tower")
+
+
+def test_the_doctor_finds_a_healthy_place(folder: Path) -> None:
+    """Every setting with where it came from; nothing is made."""
+    done = tower("doctor", TOWER_PORT="0", COLUMNS="200")
+    assert done.exit_code == 0, done.stdout
+    assert "environment" in done.stdout
+    assert "none runs" in done.stdout
+    assert list(folder.iterdir()) == []
+
+
+def test_the_doctor_finds_what_is_wrong(tower_process: TowerProcess, folder: Path) -> None:
+    """A port that is taken; exit 1."""
+    port = str(urlsplit(tower_process.url).port)
+    done = tower("doctor", TOWER_PORT=port, COLUMNS="200")
+    assert done.exit_code == 1
+    assert "can't be listened on" in done.stdout
+
+
+def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
+    """And asks it how it is."""
+    done = tower("doctor", "--data-dir", str(tower_process.data_dir), COLUMNS="200")
+    assert done.exit_code == 0
+    assert f"at {tower_process.url} is ready" in done.stdout
+
+
+def test_a_run_without_a_server(folder: Path) -> None:
+    """The result alone on standard output, the steps beside it; the data stays."""
+    done = tower("run", "calculate 6 * 7")
+    assert (done.exit_code, done.stdout.strip()) == (0, "6 * 7 = 42")
+    assert "calculator" in done.stderr
+    quiet = tower("run", "--quiet", "calculate 6 * 7")
+    assert (quiet.stdout.strip(), quiet.stderr) == ("6 * 7 = 42", "")
+    assert (folder / "data" / "tower.db").is_file()
+
+
+def test_a_run_with_a_server(tower_process: TowerProcess) -> None:
+    """It runs there: the server knows the mission, by its own id."""
+    done = tower("run", "--json", "calculate 5 * 5", "--data-dir", str(tower_process.data_dir))
+    assert done.exit_code == 0
+    mission = json.loads(done.stdout)
+    there = httpx2.get(f"{tower_process.url}/api/v1/missions/{mission['mission_id']}").json()
+    assert there == mission
+
+
+def test_a_run_that_nobody_can_answer_waits() -> None:
+    """Exit 3; a question is never answered by silence."""
+    done = tower("run", "delete x.txt", typed="yes\n")
+    assert done.exit_code == 3
+    assert "waits for an answer" in done.stderr
+    as_json = tower("run", "--json", "delete x.txt")
+    assert json.loads(as_json.stdout)["status"] == "waiting"
+
+
+def test_a_run_that_fails(folder: Path) -> None:
+    """Exit 1 with what is wrong."""
+    (folder / "app.py").write_text(
+        "from agents import agent\n\n@agent('broken')\nasync def broken(ctx):\n"
+        "    raise ValueError('no luck')\n"
+    )
+    done = tower("run", "--app", "app.py", "--agent", "broken", "x")
+    assert done.exit_code == 1
+    assert "no luck" in done.stderr
+    unknown = tower("run", "--agent", "nobody", "x")
+    assert unknown.exit_code == 1
+    assert "nobody" in unknown.stderr or "agent" in unknown.stderr
+
+
+@pytest.fixture(scope="module")
+def tower_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TowerProcess]:
+    """A server that runs beside the commands."""
+    process = TowerProcess(tmp_path_factory.mktemp("beside") / "data").start()
+    yield process
+    process.end()
