@@ -71,7 +71,7 @@ def described(raised: BaseException) -> str:
     """Return class and message of whatever user land raised."""
     try:
         text = str(raised)
-    except Exception:  # its own __str__ is broken; the class is all that can be told
+    except Exception:  # noqa: BLE001  # its own __str__ is broken; the class is all that can be told
         text = ""
     return type(raised).__name__ + (f": {text}" if text else "")
 

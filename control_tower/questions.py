@@ -222,7 +222,7 @@ class Questions:
         except ToolInvalid as error:
             raise InvalidParams(error.message, field="arguments") from error
 
-    def _apply(
+    def _apply(  # noqa: PLR0917  # one answer with all that it decides
         self,
         p: Proposal,
         question: InterruptRecord,

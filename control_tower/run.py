@@ -43,6 +43,9 @@ class Host(Protocol):
     def run_cut(self, run: "Run", step: str) -> None:
         """A call was cancelled by something other than the tower."""
 
+    def went_quiet(self, run: "Run") -> None:
+        """A branch has ended, and all others wait in calls: the mission may be at rest."""
+
     def run_diverged(self, run: "Run", divergence: Divergence) -> None:
         """The program does not fit its journal."""
 
@@ -83,7 +86,7 @@ class Run:
             result = await self.steer(program())
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001
             # A program may raise anything, SystemExit too: that is its mission's end, no more.
             error = raised
         self.code_running -= 1
@@ -198,38 +201,34 @@ class Run:
         """
         if not branches:
             return []
-        results: list[Any] = [None] * len(branches)
-        errors: list[BaseException | None] = [None] * len(branches)
-        left = len(branches)
-        done = asyncio.get_running_loop().create_future()
-
-        async def branch(index: int) -> None:
-            nonlocal left
-            try:
-                results[index] = await self.steer(branches[index]())
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as raised:  # as for the whole program
-                errors[index] = raised
-            if self.closed:
-                if not done.done():
-                    done.set_exception(Parked())
-                return
-            left -= 1
-            if left:
-                self.code_running -= 1
-                self.advance()
-            elif not done.done():
-                done.set_result(None)
-
-        self.code_running += left - 1
-        for index in range(len(branches)):
-            self.spawn(branch(index))
-        await done
-        for error in errors:
+        fan = _Fan(len(branches))
+        self.code_running += len(branches) - 1
+        for index, branch in enumerate(branches):
+            self.spawn(self._branch(fan, index, branch))
+        await fan.done
+        for error in fan.errors:
             if error is not None:
                 raise error
-        return results
+        return fan.results
+
+    async def _branch(self, fan: "_Fan", index: int, branch: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            fan.results[index] = await self.steer(branch())
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as raised:  # noqa: BLE001  # as for the whole program
+            fan.errors[index] = raised
+        fan.left -= 1
+        if self.closed:
+            if not fan.done.done():
+                fan.done.set_exception(Parked())
+        elif fan.left == 0:
+            fan.done.set_result(None)
+        else:
+            self.code_running -= 1
+            self.advance()
+            if not self.code_running:
+                self._host.went_quiet(self)
 
     def cancelled_from_outside(self, step: str) -> None:
         """Note that a call was cancelled; unless the tower did it, that ends the mission.
@@ -288,11 +287,23 @@ class Run:
             raised = None
             try:
                 yield awaited
-            except BaseException as thrown:
+            except BaseException as thrown:  # noqa: BLE001  # passed on to the program
                 raised = thrown
             if raised is not None and self._killed:
                 _close(steps)
                 raise Parked
+
+
+class _Fan:
+    """Branches side by side: what they came to, and how many are left."""
+
+    __slots__ = ("done", "errors", "left", "results")
+
+    def __init__(self, count: int) -> None:
+        self.results: list[Any] = [None] * count
+        self.errors: list[BaseException | None] = [None] * count
+        self.left = count
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 _unclosable: list[Generator[Any, Any, Any]] = []

@@ -119,6 +119,10 @@ class Runs:
         """A call was cancelled by something other than the tower."""
         self._from_run(run, partial(self.lifecycle.cut_from_outside, step))
 
+    def went_quiet(self, run: Run) -> None:
+        """A branch has ended, and all others wait: an empty change looks at the state."""
+        self._from_run(run, lambda _: None)
+
     def run_diverged(self, run: Run, divergence: Divergence) -> None:
         """The program does not fit its journal."""
         self._from_run(run, partial(self._diverged, run, divergence))

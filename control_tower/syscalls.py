@@ -100,7 +100,7 @@ class Syscalls:
         elif record.status is StepStatus.STARTED:
             self._go_on(p, call, record)
 
-    def _begin(self, p: Proposal, call: Call) -> None:
+    def _begin(self, p: Proposal, call: Call) -> None:  # noqa: C901  # the table of calls
         match call.request:
             case Rejected(code=code, message=message):
                 fail(p, new_record(p, call, StepStatus.STARTED), agent_error(code, message))

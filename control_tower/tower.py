@@ -400,7 +400,7 @@ class Tower:
         )
         return next(iter(await self._a.store.interrupts(query)), None)
 
-    async def _answer_by_message(
+    async def _answer_by_message(  # noqa: PLR0917  # the fields of one request
         self,
         caller: Caller,
         question: InterruptRecord,

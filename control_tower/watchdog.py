@@ -73,7 +73,7 @@ class Watchdog:
 
     def _name(self, loop: asyncio.AbstractEventLoop, ident: int, alive: threading.Event) -> None:
         task = asyncio.current_task(loop)
-        frame = sys._current_frames().get(ident)
+        frame = sys._current_frames().get(ident)  # noqa: SLF001  # the documented way
         name = "no task" if task is None else task.get_name()
         where = "unknown" if frame is None else where_of(frame)
         seconds = PATIENCE_S

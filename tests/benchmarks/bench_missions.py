@@ -2,8 +2,8 @@
 
 Prints missions a second of wall time, missions a second of the server's CPU, the first token's
 latency alone, and, beside it, what the disk needs for a synced write: run
-``python -m tests.benchmarks.bench_missions``. The server is a process of its own, so the client's share
-is not in its CPU figure.
+``python -m tests.benchmarks.bench_missions``. The server is a process of its own, so the client's
+share is not in its CPU figure.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,15 @@ import pytest
 
 from control_tower.store import SqliteStore, writer
 from control_tower.store.core import DatabaseBroken
-from control_tower.unit import Commit, InsertSession, SaveFile, StoreFailed, TouchSession, Unit
+from control_tower.unit import (
+    Commit,
+    GuardFailed,
+    InsertSession,
+    SaveFile,
+    StoreFailed,
+    TouchSession,
+    Unit,
+)
 from tests.contract.store_kit import (
     Recorder,
     StillClock,
@@ -70,7 +79,7 @@ def failing_while(is_full: Callable[[], bool]) -> type[FaultyConnection]:
 @pytest.fixture
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry a full disk at once instead of each second."""
-    monkeypatch.setattr(writer, "_RETRY_S", 0.01)
+    monkeypatch.setattr(writer, "RETRY_S", 0.01)
 
 
 @pytest.mark.usefixtures("_quick_retries")
@@ -162,6 +171,37 @@ async def test_a_locked_database_refuses_the_group(tmp_path: Path) -> None:
         assert (refused.outcome, refused.disk_full) == ("rejected", False)
         assert len(failed) == 1
         assert isinstance(await settled(store, Unit([joined()])), Commit)
+
+
+async def test_a_refused_group_stops_units_of_its_missions_already_on_their_way(
+    tmp_path: Path,
+) -> None:
+    """They were submitted before the refusal was heard, on the belief that all went well."""
+    in_commit, go_on = threading.Event(), threading.Event()
+
+    class Busy(FaultyConnection):
+        pass
+
+    def fault(statement: str) -> BaseException | None:
+        if statement == "BEGIN IMMEDIATE" and in_commit.is_set() and not go_on.is_set():
+            go_on.wait(10)
+            return engine_error(sqlite3.SQLITE_BUSY)
+        return None
+
+    Busy.fault = staticmethod(fault)
+    async with opened(tmp_path, Busy) as (store, _):
+        await commit(store, *founding(mission(), mission("m_2")))
+        in_commit.set()
+        first = asyncio.ensure_future(settled(store, Unit([joined()], guard=guard())))
+        await asyncio.sleep(0.05)  # until the writer's thread stands in its BEGIN
+        later = asyncio.ensure_future(settled(store, Unit([joined()], guard=guard())))
+        other = asyncio.ensure_future(settled(store, Unit([joined()], guard=guard("m_2"))))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert isinstance(await first, StoreFailed)
+        assert isinstance(await later, GuardFailed)
+        assert isinstance(await other, Commit)
+        assert isinstance(await settled(store, Unit(guard=guard())), Commit)
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_CORRUPT])
