@@ -76,7 +76,7 @@ class ChatPage:
 
     def session_id(self) -> str:
         """Return the open session's id, from the address."""
-        self.page.wait_for_function("location.hash.startsWith('#/s/')")
+        expect(self.page).to_have_url(re.compile("#/s/"))
         address: str = self.page.url
         return address.rsplit("/", 1)[1]
 

@@ -20,7 +20,7 @@ import { headline } from "./headline.js";
 /** @typedef {import("./model.js").Mission} Mission */
 
 /** More steps than these are folded, the newest shown. */
-const STEPS_SHOWN = 200;
+const STEPS_SHOWN = 100;
 
 class MissionView extends View {
   static properties = { mission: { attribute: false }, missions: { attribute: false }, crowded: { attribute: false } };
