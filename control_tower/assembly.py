@@ -20,6 +20,7 @@ from control_tower.session_gate import SessionGate
 from control_tower.submission import Submissions
 from control_tower.syscalls import Syscalls
 from control_tower.timers import Alarm, Timers
+from control_tower.user_accounts import UserAccounts
 from control_tower.watchdog import Watchdog
 
 
@@ -61,8 +62,9 @@ def assemble(
     admission = Admission(SessionGate(), queue)
     questions = Questions(ids, limits, timers, tools)
     lifecycle = Lifecycle(ids, node, timers, admission)
+    users = UserAccounts(store, limits)
     budget = Budget(
-        models, questions, lifecycle, lambda process, call: runs.draw_again(process, call)
+        models, questions, lifecycle, users, lambda process, call: runs.draw_again(process, call)
     )
     memory = Memory(store, budget, lambda process: kernel.touch(process))
     runs = Runs(
@@ -83,13 +85,14 @@ def assemble(
         timers=timers,
         memory=memory,
         admission=admission,
+        users=users,
         lifecycle=lifecycle,
         runs=runs,
         park_after_s=limits.park_after_s,
         rested=lambda process: residence.rested(process),
         buried=lambda process: residence.buried(process),
     )
-    submissions = Submissions(catalog, clock, ids, admission, lifecycle)
+    submissions = Submissions(catalog, clock, ids, admission, lifecycle, users)
     syscalls = runs.syscalls = Syscalls(tools, questions, timers, runs)
     family = runs.children = Family(
         catalog, store, budget, lifecycle, submissions, timers, memory, kernel
@@ -101,6 +104,7 @@ def assemble(
         timers=timers,
         memory=memory,
         kernel=kernel,
+        users=users,
         lifecycle=lifecycle,
         questions=questions,
         syscalls=syscalls,

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from control_tower import errors
-from control_tower.accounts import Account, MustWait, OverLimit, QuotaWarning
+from control_tower.accounts import NOTHING, Account, MustWait, OverLimit, QuotaWarning
 from control_tower.calls import Call, Kind
 from control_tower.commands import QuotaIncrease
 from control_tower.lifecycle import Lifecycle
@@ -23,6 +23,7 @@ from control_tower.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import ProcessControlBlock
 from control_tower.states import Outcome
 from control_tower.unit import Commit
+from control_tower.user_accounts import UserAccounts
 from events.payloads import QuotaExceeded, QuotaExtended, QuotaWarned
 
 STEP_EVENTS = 2
@@ -36,6 +37,7 @@ class Budget:
     models: Models
     questions: Questions
     lifecycle: Lifecycle
+    users: UserAccounts
     retry: Callable[[Process, Call], None]
     accounts: dict[str, Account] = field(default_factory=dict)
     waiting: dict[str, list[tuple[Process, Call]]] = field(default_factory=dict)
@@ -162,6 +164,8 @@ class Budget:
         """Charge what was used, free what was reserved, and let waiting calls try again."""
         account = self.open(p.pcb)
         p.edit(usage=p.pcb.usage.plus(used))
+        if used != NOTHING:
+            self.users.charge(p, used)
         self.warn(p, account.settle(reserved, used))
         waiting = self.waiting.pop(p.pcb.account_pid or p.pcb.pid, [])
         if waiting:

@@ -30,6 +30,7 @@ from control_tower.runs import Runs
 from control_tower.states import State
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import Commit, StoreFailed, UnitRefused
+from control_tower.user_accounts import UserAccounts
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Kernel:
     timers: Timers
     memory: Memory
     admission: Admission
+    users: UserAccounts
     lifecycle: Lifecycle
     runs: Runs
     park_after_s: float
@@ -94,6 +96,7 @@ class Kernel:
         process = p.process
         for act in p.then:
             act(commit)
+        self.users.note(process.pcb)
         self._release(process)
         match process.pcb.state:
             case State.TERMINATED:
@@ -253,6 +256,7 @@ class Kernel:
         """Let a process out of memory with all that it holds."""
         if self.memory.processes.get(process.pid) is process:
             del self.memory.processes[process.pid]
+        self.users.forget(process.pcb)
         self.runs.stop(process)
         _tell_watchers(process)
         self._pass_gate(self.admission.forget(process, self.clock.now()))

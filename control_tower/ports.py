@@ -17,6 +17,7 @@ from control_tower.records import (
     ProcessControlBlock,
     SessionRecord,
     StepRecord,
+    UserDay,
 )
 from control_tower.unit import Unit, Write
 from events.payloads import JsonObject
@@ -120,6 +121,12 @@ class Store(Protocol):
 
     async def file(self, session_id: str, name: str) -> FileRecord | None:
         """Return a file of a session's workspace with its content."""
+
+    async def user_day(self, user_id: str, day: str) -> UserDay:
+        """Return what a user spent on a UTC day; nothing, if they did not."""
+
+    async def user_days(self, day: str) -> list[UserDay]:
+        """Return what everybody spent on a UTC day, by user."""
 
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""

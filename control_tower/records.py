@@ -197,6 +197,15 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float
 
 
+class UserDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user spent on a UTC day (``2026-11-21``)."""
+
+    user_id: str
+    day: str
+    missions: int = 0
+    usage: ResourceUsage = ResourceUsage()
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An idempotency key: what was asked, and what was answered.
 

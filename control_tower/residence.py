@@ -26,6 +26,7 @@ from control_tower.states import Outcome, State
 from control_tower.syscalls import WAKE, Syscalls
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import SaveMission, Unit
+from control_tower.user_accounts import UserAccounts
 from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
 
@@ -63,6 +64,7 @@ class Residence:
     syscalls: Syscalls
     family: Family
     budget: Budget
+    users: UserAccounts
     watchdog: Watchdog
     resting: dict[str, Rested] = field(default_factory=dict)
     draining: bool = False
@@ -86,6 +88,7 @@ class Residence:
     def _restore(self, page: list[ProcessControlBlock]) -> None:
         unit = Unit()
         for pcb in page:
+            self.users.note(pcb)
             if pcb.deadline_at is not None:
                 self.timers.set(Alarm(pcb.pid, DEADLINE, ""), pcb.deadline_at)
             if pcb.state is State.RUNNING:

@@ -21,6 +21,7 @@ from control_tower.records import (
 from control_tower.sessions import message_json, session_json
 from control_tower.states import State
 from control_tower.unit import InsertMessage, InsertMission, InsertSession, TouchSession
+from control_tower.user_accounts import UserAccounts
 from events.payloads import MessageCreated, MissionSubmitted, SessionCreated
 from events.times import rfc3339_or_none
 from events.types import Scope
@@ -38,6 +39,17 @@ class Submissions:
     ids: Ids
     admission: Admission
     lifecycle: Lifecycle
+    users: UserAccounts
+
+    async def check_account(self, caller: Caller) -> None:
+        """Let a user submit, or say which limit of theirs it would pass.
+
+        Raises:
+            QuotaRefused: with when to come again.
+        """
+        now = self.clock.now()
+        await self.users.open(caller.user_id, now)
+        self.users.check(caller.user_id, now)
 
     def block(self, caller: Caller, submission: Submission) -> ProcessControlBlock:
         """Return the control block of a new root mission.
@@ -95,6 +107,7 @@ class Submissions:
         p.critical = False
         message_id = self._say_message(p, new_session=new_session)
         self._say_submitted(p)
+        self.users.charge(p, missions=1)
         start_at = p.pcb.start_at
         if start_at is not None and start_at > p.now:
             p.move(State.BLOCKED, START_AT)

@@ -158,6 +158,7 @@ class Tower:
         if earlier is not None:
             return earlier
         pcb = self._a.submissions.block(caller, submission)
+        await self._a.submissions.check_account(caller)
         self._make_room(pcb, caller)
         kernel = self._a.kernel
         process = self._a.memory.processes[pcb.pid] = self._a.submissions.process(pcb)

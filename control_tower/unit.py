@@ -17,6 +17,7 @@ from control_tower.records import (
     ProcessControlBlock,
     SessionRecord,
     StepRecord,
+    UserDay,
 )
 from events.types import Committed, Draft, Ephemeral
 
@@ -129,6 +130,13 @@ class InsertToolCall:
 
 
 @dataclass(slots=True, frozen=True)
+class ChargeUser:
+    """Add to what a user spent on a day."""
+
+    spent: UserDay
+
+
+@dataclass(slots=True, frozen=True)
 class RememberKey:
     """An idempotency key. Taken already: the unit is refused with :class:`KeyTaken`."""
 
@@ -149,6 +157,7 @@ Write: TypeAlias = (
     | DeleteFile
     | SaveArtifact
     | InsertToolCall
+    | ChargeUser
     | RememberKey
 )
 

@@ -11,8 +11,16 @@ from control_tower.records import (
     ProcessControlBlock,
     SessionRecord,
     StepRecord,
+    UserDay,
 )
-from control_tower.store import file_queries, keys, mission_queries, pages, session_queries
+from control_tower.store import (
+    file_queries,
+    keys,
+    mission_queries,
+    pages,
+    session_queries,
+    spending,
+)
 from control_tower.store.delivery import Delivery
 from control_tower.store.readers import Readers
 from control_tower.store.scopes import Scopes
@@ -106,6 +114,14 @@ class Reading:
     async def artifact(self, pid: str, name: str) -> FileRecord | None:
         """Return a mission's named result with its content."""
         return await self._readers.run(file_queries.artifact, pid, name)
+
+    async def user_day(self, user_id: str, day: str) -> UserDay:
+        """Return what a user spent on a UTC day; nothing, if they did not."""
+        return await self._readers.run(spending.user_day, user_id, day)
+
+    async def user_days(self, day: str) -> list[UserDay]:
+        """Return what everybody spent on a UTC day, by user."""
+        return await self._readers.run(spending.user_days, day)
 
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from control_tower.records import KeyRecord, MessageRecord, ProcessControlBlock, StepRecord
-from control_tower.store import text_index
+from control_tower.store import spending, text_index
 from control_tower.store.ledger import MissionEntry, SessionEntry
 from control_tower.store.statements import Query, Row, insert, upsert
 from control_tower.store.tables import (
@@ -97,6 +97,7 @@ class Rows:
     files: dict[tuple[int, str], Row | None] = field(default_factory=dict)
     artifacts: dict[tuple[int, str], Row] = field(default_factory=dict)
     tool_calls: list[Row] = field(default_factory=list)
+    spent: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     keys: dict[tuple[int, str], KeyRecord] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
 
@@ -122,6 +123,7 @@ class Rows:
         self._write_files(connection)
         _ARTIFACTS.write(connection, list(self.artifacts.values()))
         _TOOL_CALLS.write(connection, self.tool_calls)
+        spending.ADD.write(connection, [(*item, *spent) for item, spent in self.spent.items()])
         _KEYS.write(connection, [_key_row(*item) for item in self.keys.items()])
         if self.events:
             _EVENTS.write(connection, self.events)

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from control_tower.store import spending
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
 from control_tower.unit import (
+    ChargeUser,
     DeleteFile,
     InsertMessage,
     InsertMission,
@@ -194,6 +196,17 @@ def _insert_tool_call(staging: Staging, write: InsertToolCall, _: int) -> None:
     staging.rows.tool_calls.append((*call, write.error))
 
 
+def _charge_user(staging: Staging, write: ChargeUser, _: int) -> None:
+    day = write.spent
+    usage = day.usage
+    amounts = [day.missions, *(getattr(usage, name) for name in spending.AMOUNTS[1:])]
+    place = staging.user(day.user_id), day.day
+    before = staging.rows.spent.get(place)
+    if before is not None:
+        amounts = [old + new for old, new in zip(before, amounts, strict=True)]
+    staging.rows.spent[place] = amounts
+
+
 def _remember_key(staging: Staging, write: RememberKey, first_offset: int) -> None:
     key = write.key
     reply = {**key.reply, "offset": first_offset}
@@ -216,6 +229,7 @@ STAGE: dict[type, Stage] = {
     DeleteFile: _delete_file,
     SaveArtifact: _save_artifact,
     InsertToolCall: _insert_tool_call,
+    ChargeUser: _charge_user,
     RememberKey: _remember_key,
 }
 """By the type of the write; a test holds it against ``unit.Write``."""

@@ -7,7 +7,7 @@ import pytest
 
 from control_tower.commands import ClarificationAnswer, Submission
 from control_tower.context import Context
-from control_tower.errors import Busy, Conflict, Forbidden, NotFound
+from control_tower.errors import Busy, Conflict, Forbidden, NotFound, QuotaRefused
 from control_tower.limits import TowerLimits
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
@@ -449,5 +449,60 @@ def test_a_drain_leaves_missions_ready_for_the_next_start() -> None:
         for pid in pids:
             assert (await world.ended(pid))["outcome"] == "completed"
         assert len(ran) == len(set(ran)) == 50 * 20
+
+    world.run(scenario)
+
+
+def test_a_users_account_has_its_limits_and_says_when_to_come_again() -> None:
+    """Queued missions, missions, tokens and cost a day; kept over a restart; others unaffected."""
+    limits = TowerLimits(max_running=1, max_queued_per_user=2, missions_per_day=5)
+    world = World(limits)
+    world.agent(nap)
+
+    async def scenario() -> None:
+        for n in range(3):
+            await world.submit(f"a{n}")
+        with pytest.raises(QuotaRefused) as refused:
+            await world.submit("too many")
+        assert refused.value.details["limit"] == 2
+        assert refused.value.retry_after_s is not None
+        await world.submit("b", BOB)
+        await world.restart()
+        with pytest.raises(QuotaRefused):
+            await world.submit("too many")
+        await asyncio.sleep(400)
+        for n in range(2):
+            await world.submit(f"again{n}")
+        await asyncio.sleep(400)
+        with pytest.raises(QuotaRefused) as refused:
+            await world.submit("the sixth")
+        assert refused.value.details["resource"] == "missions a day"
+        assert 15 * 3600 < (refused.value.retry_after_s or 0) <= 16 * 3600
+        await asyncio.sleep(16 * 3600)
+        await world.submit("the next day")
+
+    world.run(scenario)
+
+
+def test_what_a_users_missions_spend_is_on_their_account() -> None:
+    """Tokens of model turns count for the day; the next submit is refused."""
+    world = World(TowerLimits(tokens_per_day=30))
+
+    async def main(ctx: Context) -> str:
+        return (await ctx.llm([{"role": "user", "content": "hi"}])).text
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        for n in range(2):
+            await world.ended(await world.submit(f"m{n}"))
+        with pytest.raises(QuotaRefused) as refused:
+            await world.submit("more")
+        assert (refused.value.details["used"], refused.value.details["limit"]) == (30, 30)
+        days = await world.store.user_days("2027-01-15")
+        assert [(d.user_id, d.missions, d.usage.llm_calls) for d in days] == [("alice", 2, 2)]
+        await world.restart()
+        with pytest.raises(QuotaRefused):
+            await world.submit("more")
 
     world.run(scenario)

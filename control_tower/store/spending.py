@@ -1,0 +1,63 @@
+"""What each user spent on each UTC day: added to in the units that spend, read for limits."""
+
+import sqlite3
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import sqlite
+
+from control_tower.quotas import ResourceUsage
+from control_tower.records import UserDay
+from control_tower.store.statements import DIALECT, Query, RowWrite
+from control_tower.store.tables import user_usage, users
+
+AMOUNTS = (
+    "missions",
+    "llm_calls",
+    "tool_calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+)
+
+
+def _adding() -> RowWrite:
+    columns = ("user_no", "day", *AMOUNTS)
+    statement = sqlite.insert(user_usage).values({name: bindparam(name) for name in columns})
+    statement = statement.on_conflict_do_update(
+        index_elements=["user_no", "day"],
+        set_={name: user_usage.c[name] + statement.excluded[name] for name in AMOUNTS},
+    )
+    return RowWrite(str(statement.compile(dialect=DIALECT)), columns)
+
+
+ADD = _adding()
+"""Adds to a day, or begins it. A row is ``(user_no, day, *AMOUNTS)``."""
+
+_DAYS = Query(
+    select(users.c.user_id, *(user_usage.c[name] for name in AMOUNTS))
+    .join(users, users.c.no == user_usage.c.user_no)
+    .where(user_usage.c.day == bindparam("of_day"))
+    .order_by(users.c.user_id)
+)
+_DAY = Query(
+    select(users.c.user_id, *(user_usage.c[name] for name in AMOUNTS))
+    .join(users, users.c.no == user_usage.c.user_no)
+    .where(user_usage.c.day == bindparam("of_day"), users.c.user_id == bindparam("of_user"))
+)
+
+
+def user_day(connection: sqlite3.Connection, user_id: str, day: str) -> UserDay:
+    """Return what a user spent on a day; nothing, if they did not."""
+    row = _DAY.one(connection, of_day=day, of_user=user_id)
+    return UserDay(user_id=user_id, day=day) if row is None else _user_day(row, day)
+
+
+def user_days(connection: sqlite3.Connection, day: str) -> list[UserDay]:
+    """Return what everybody spent on a day, by user."""
+    return [_user_day(row, day) for row in _DAYS.all(connection, of_day=day)]
+
+
+def _user_day(row: tuple[object, ...], day: str) -> UserDay:
+    user_id, missions, *amounts = row
+    usage = ResourceUsage(**dict(zip(AMOUNTS[1:], amounts, strict=True)))  # type: ignore[arg-type]
+    return UserDay(user_id=str(user_id), day=day, missions=int(str(missions)), usage=usage)
