@@ -41,15 +41,19 @@ class Desk:
     pardon: float | None = None
 
     def size(self) -> int:
+        """Return how many missions wait here."""
         return len(self.line) + len(self.carried)
 
     def live(self, now: float) -> float:
+        """Return the tag, running missions' time included."""
         return self.base + sum(now - start for start in self.starts.values()) / self.weight
 
     def key(self, now: float) -> float:
+        """Return the tag by which it is ordered."""
         return self.live(now) if self.pardon is None else self.pardon
 
     def unlist(self) -> None:
+        """Let it no longer compete."""
         self.ticket = 0
         self.pardon = None
 
@@ -78,12 +82,15 @@ class Model:
         self.tickets = 0
 
     def running_of(self, user: str) -> int:
+        """Return how many missions of a user run."""
         return sum(place.user == user for places in self.running for place in places)
 
     def full(self, user: str) -> bool:
+        """Say whether a user has all the slots that one may have."""
         return self.per_user is not None and self.running_of(user) >= self.per_user
 
     def queued(self) -> dict[str, Place]:
+        """Return the missions that wait, by pid."""
         return {
             place.pid: place
             for desks in self.desks
@@ -92,35 +99,43 @@ class Model:
         }
 
     def runs(self) -> dict[str, Place]:
+        """Return the missions that run, by pid."""
         return {place.pid: place for places in self.running for place in places}
 
     def free(self) -> int:
+        """Return how many slots are free."""
         return self.slots - len(self.runs())
 
     def desk(self, level: int, user: str) -> Desk:
+        """Return a user's desk at a level."""
         desks = self.desks[level]
         if user not in desks:
             desks[user] = Desk(user, self.weights.get(user, 1.0), len(desks) + 1)
         return desks[user]
 
     def listed(self, level: int) -> list[Desk]:
+        """Return the desks that compete at a level."""
         return [desk for desk in self.desks[level].values() if desk.ticket]
 
     def least(self, level: int, now: float) -> float:
+        """Return the least tag of the active."""
         waiting = [desk.key(now) for desk in self.listed(level)]
         busy = [desk.live(now) for desk in self.desks[level].values() if desk.starts]
         return min(waiting or busy or [0.0])
 
     def activate(self, level: int, desk: Desk, now: float) -> None:
+        """Bring a desk up to the least of the active."""
         desk.base += max(0.0, self.least(level, now) - desk.live(now))
 
     def enlist(self, level: int, desk: Desk, now: float) -> None:
+        """Let a desk compete."""
         if not self.full(desk.user):
             self.activate(level, desk, now)
             self.tickets += 1
             desk.ticket = self.tickets
 
     def join(self, level: int, place: Place, now: float, *, carried: bool) -> None:
+        """Put a mission last in its line."""
         desk = self.desk(level, place.user)
         place.level = level
         if not desk.size():
@@ -143,12 +158,14 @@ class Model:
         self.rest(place.level)
 
     def rest(self, level: int) -> None:
+        """Forget the tags of a level that is idle."""
         desks = self.desks[level].values()
         if not self.running[level] and not any(desk.size() for desk in desks):
             for desk in desks:
                 desk.base = 0.0
 
     def best(self, level: int, now: float) -> Desk | None:
+        """Return the desk to be served next."""
         return min(self.listed(level), key=lambda desk: (desk.key(now), desk.ticket), default=None)
 
     def order(self, now: float) -> list[Place]:
@@ -168,6 +185,7 @@ class Model:
         return order
 
     def start(self, level: int, place: Place, now: float) -> None:
+        """Give a mission a slot."""
         desk = self.desk(level, place.user)
         desk.base += START_S / desk.weight
         desk.starts[place.pid] = now
@@ -176,12 +194,14 @@ class Model:
         self.running[level].append(place)
 
     def pass_over(self, user: str) -> None:
+        """Let a user who has become full no longer compete."""
         if self.full(user):
             for desks in self.desks:
                 if user in desks:
                     desks[user].unlist()
 
     def pop(self, now: float) -> Place | None:
+        """Serve the mission whose turn it is."""
         for level in range(len(LEVELS)):
             desk = self.best(level, now)
             if desk is not None:
@@ -202,12 +222,14 @@ class Model:
         return None
 
     def stop(self, place: Place, now: float) -> None:
+        """Settle a running mission."""
         desk = self.desk(place.level, place.user)
         desk.base += (now - desk.starts.pop(place.pid)) / desk.weight
         self.running[place.level].remove(place)
         self.rest(place.level)
 
     def release(self, pid: str, now: float) -> Place:
+        """Take a slot back."""
         place = self.runs()[pid]
         was_full = self.full(place.user)
         self.stop(place, now)
@@ -218,6 +240,7 @@ class Model:
         return place
 
     def dues(self) -> list[tuple[float, int, int, Desk]]:
+        """Return when what ages, in order."""
         dues = []
         for level, desks in enumerate(self.desks):
             for desk in desks.values():
@@ -230,6 +253,7 @@ class Model:
         return sorted(dues, key=lambda due: due[:3])
 
     def age(self, now: float) -> None:
+        """Let all ageing that was due happen."""
         while (dues := self.dues()) and dues[0][0] <= now:
             due, level, _, desk = dues[0]
             if level == 0:
@@ -246,6 +270,7 @@ class Model:
             self.join(level - 1, place, now, carried=True)
 
     def forgive(self, desk: Desk, now: float) -> None:
+        """Bring a desk at the top down to the least, until it is served."""
         if not desk.ticket or desk.pardon is not None:
             return
         debt = desk.live(now) - self.least(0, now)
@@ -256,6 +281,7 @@ class Model:
         desk.pardon = desk.live(now)
 
     def reprioritise(self, pid: str, priority: Priority, now: float) -> None:
+        """Change a mission's priority."""
         old = self.queued().get(pid) or self.runs()[pid]
         if old.priority is priority:
             return
@@ -288,6 +314,7 @@ class Model:
         ]
 
     def eligible_above(self, level: int) -> int:
+        """Return how many could use a slot at once above a level."""
         found = 0
         for desks in self.desks[:level]:
             for user, desk in desks.items():

@@ -1,7 +1,5 @@
 """The ready queue does what the slow one does, whatever is asked of it in whatever order."""
 
-from typing import Any
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -39,18 +37,22 @@ class Comparison(RuleBasedStateMachine):
         weights=st.dictionaries(st.sampled_from(USERS), st.sampled_from([0.5, 2.0, 4.0])),
     )
     def begin(self, slots: int, per_user: int | None, weights: dict[str, float]) -> None:
+        """Make a queue and its model."""
         self.queue = ReadyQueue(slots=slots, slots_per_user=per_user, weights=weights)
         self.model = Model(slots, per_user, weights)
 
     def fresh(self) -> str:
+        """Return a pid that was not used."""
         self.count += 1
         return f"m{self.count}"
 
     def one_of(self, places: dict[str, Place], pick: int) -> str:
+        """Return one of the pids."""
         return sorted(places)[pick % len(places)]
 
     @rule(user=st.sampled_from(USERS), priority=priorities, many=st.integers(1, 3))
     def push(self, user: str, priority: Priority, many: int) -> None:
+        """Queue some missions of a user."""
         for _ in range(many):
             pid = self.fresh()
             self.queue.push(pid, user, priority, self.now)
@@ -62,6 +64,7 @@ class Comparison(RuleBasedStateMachine):
 
     @rule()
     def pop(self) -> None:
+        """Give a slot to the next."""
         grant = self.queue.pop(self.now)
         if not self.model.free():
             assert grant is None
@@ -74,6 +77,7 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS), priority=priorities)
     def take(self, user: str, priority: Priority) -> None:
+        """Ask for a slot past the queue."""
         pid = self.fresh()
         grant = self.queue.take(pid, user, priority, self.now)
         level = LEVELS.index(priority)
@@ -91,6 +95,7 @@ class Comparison(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runs())
     @rule(pick=picks)
     def release(self, pick: int) -> None:
+        """Let a running mission end."""
         pid = self.one_of(self.model.runs(), pick)
         self.queue.release(pid, self.now)
         self.model.release(pid, self.now)
@@ -98,6 +103,7 @@ class Comparison(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runs())
     @rule(pick=picks)
     def preempt(self, pick: int) -> None:
+        """Let a running mission go back to the queue with its effective priority."""
         pid = self.one_of(self.model.runs(), pick)
         place = self.model.runs()[pid]
         effective = LEVELS[place.level]
@@ -111,6 +117,7 @@ class Comparison(RuleBasedStateMachine):
     @precondition(lambda self: self.model.queued())
     @rule(pick=picks)
     def remove(self, pick: int) -> None:
+        """Cancel a queued mission."""
         pid = self.one_of(self.model.queued(), pick)
         assert self.queue.remove(pid)
         self.model.drop(self.model.queued()[pid])
@@ -118,6 +125,7 @@ class Comparison(RuleBasedStateMachine):
     @precondition(lambda self: self.model.queued() or self.model.runs())
     @rule(pick=picks, priority=priorities)
     def reprioritise(self, pick: int, priority: Priority) -> None:
+        """Change a priority."""
         pid = self.one_of(self.model.queued() | self.model.runs(), pick)
         unchanged = (self.model.queued() | self.model.runs())[pid].priority is priority
         self.queue.reprioritise(pid, priority, self.now)
@@ -127,6 +135,7 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([0.125, 0.875, 1.0, 4.0, 29.875, 30.0, 31.5, 100.0]))
     def let_time_pass(self, by: float) -> None:
+        """Move the clock."""
         self.now += by
 
     @rule(pick=picks)
@@ -165,6 +174,7 @@ class Comparison(RuleBasedStateMachine):
 
     @invariant()
     def slots_are_accounted_for(self) -> None:
+        """No slot is leaked, and nobody has more than one may."""
         if not hasattr(self, "queue"):
             return
         assert self.queue.running == len(self.model.runs())

@@ -1,7 +1,7 @@
 """What the ready queue promises to people: nobody starves, and users share fairly."""
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,36 +24,50 @@ class Crowd:
     """A node with one slot, at which realtime missions of new users come without end.
 
     Further slots are held by realtime missions of the victim, which end after all of this.
+    ``budget`` is how many grants may still go to others before the victim is served at the top,
+    None as long as it may be anything.
     """
 
     def __init__(self, held: int) -> None:
         self.queue = ReadyQueue(slots=1 + held)
         self.now = 0.0
         self.numbers: Iterator[int] = count()
+        self.unserved_since: float | None = None
+        self.budget: int | None = None
         for _ in range(held):
             assert self.queue.take(f"held{next(self.numbers)}", "victim", LEVELS[0], self.now)
 
     def push(self, user: str, priority: Priority) -> str:
+        """Queue a mission, of a new user when it is ``fresh``."""
         number = next(self.numbers)
         name = f"fresh{number}" if user == "fresh" else user
         self.queue.push(f"m{number}", name, priority, self.now)
         return f"m{number}"
 
-    def serve(self, run_s: float) -> tuple[str, str, Priority]:
+    def look(self) -> None:
+        """Set the budget when the victim has waited a step at the top."""
+        self.queue.next_ageing(self.now)
+        seats = self.queue._levels[0].seats
+        if "victim" not in seats or not seats["victim"].size:
+            self.unserved_since = self.budget = None
+            return
+        if self.unserved_since is None:
+            self.unserved_since = seats["victim"].turn
+        if self.budget is None and self.now >= self.unserved_since + AGEING_STEP_S:
+            self.budget = sum(seat.size > 0 for seat in seats.values()) - 1
+
+    def serve(self, run_s: float) -> str:
+        """Run the next mission to its end; return its pid."""
         grant = self.queue.pop(self.now)
         assert grant is not None
         self.now += run_s
         self.queue.release(grant.pid, self.now)
-        return grant.pid, grant.user_id, grant.effective
-
-    def rivals(self) -> int:
-        """Return how many other users wait at the top."""
-        seats = self.queue._levels[0].seats.values()
-        return sum(seat.size > 0 and seat.user_id != "victim" for seat in seats)
-
-    def victim_waits_at_the_top(self) -> bool:
-        seat = self.queue._levels[0].seats.get("victim")
-        return seat is not None and seat.size > 0
+        if grant.user_id == "victim" and grant.effective is Priority.REALTIME:
+            self.unserved_since = self.budget = None
+        elif self.budget is not None:
+            self.budget -= 1
+            assert self.budget >= 0
+        return grant.pid
 
 
 @settings(max_examples=150, deadline=None)
@@ -69,31 +83,15 @@ def test_nobody_starves_past_the_bound(
     """Realtime after (k + L) steps; then, a step later, only those already there go first."""
     crowd = Crowd(held)
     own = [crowd.push("victim", LEVELS[level]) for _ in range(before + 1)]
-    risen_at = (before + level) * AGEING_STEP_S if level else 0.0
-    unserved_since: float | None = None
-    budget: int | None = None
-    for number in count():
-        run_s, coming = turns[number % len(turns)]
+    risen_at = (before + level) * AGEING_STEP_S
+    for run_s, coming in cycle(turns):
         for user, priority in [("fresh", Priority.REALTIME), *coming]:
             crowd.push(user, priority)
-        crowd.queue.next_ageing(crowd.now)
-        if own[-1] in crowd.queue._entries and crowd.now >= risen_at:
+        crowd.look()
+        if crowd.now >= risen_at:
             assert crowd.queue._entries[own[-1]].level == 0
-        if not crowd.victim_waits_at_the_top():
-            unserved_since = budget = None
-        elif unserved_since is None:
-            unserved_since = crowd.queue._levels[0].seats["victim"].turn
-        if unserved_since is not None and budget is None:
-            if crowd.now >= unserved_since + AGEING_STEP_S:
-                budget = crowd.rivals()
-        pid, user, effective = crowd.serve(run_s)
-        if pid == own[-1]:
-            return
-        if user == "victim" and effective is Priority.REALTIME:
-            unserved_since = budget = None
-        elif budget is not None:
-            budget -= 1
-            assert budget >= 0
+        if crowd.serve(run_s) == own[-1]:
+            break
 
 
 @settings(max_examples=100, deadline=None)
