@@ -65,7 +65,7 @@ def test_a_killed_server_loses_nothing_on_an_open_page(
 def test_what_is_sent_while_the_server_is_away_arrives_once(
     own_tower: TowerProcess, open_chat: OpenChat, watch: Watch
 ) -> None:
-    """A message waits for the server, over a reload of the page too, and is done once."""
+    """A message waits for the server, and is done once."""
     watch.expect(REFUSED)
     watch.expect("Failed to load resource")
     chat = open_chat(own_tower)

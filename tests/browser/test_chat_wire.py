@@ -175,3 +175,42 @@ def test_a_replaced_log_is_loaded_anew(browser: Browser, watch: Watch, tower: To
     expect(chat.missions).to_have_count(2)
     chat.wait_ended()
     expect(chat.answer).to_contain_text("5")
+
+
+def test_a_message_lost_on_its_way_is_sent_again_after_a_reload(
+    browser: Browser, watch: Watch, tower: TowerProcess
+) -> None:
+    """What the server never got goes out again with the next page."""
+    proxy = Proxy()
+    proxy.on_request = lambda request: {} if request["method"] == "message.send" else None
+    chat = open_through(browser, watch, tower, proxy)
+    chat.wait_live()
+    chat.send("calculate 6*7")
+    expect(chat.page.locator(".message-note")).to_contain_text("Sending")
+    proxy.on_request = lambda _: None
+    chat.page.reload()
+    chat.wait_ended()
+    assert chat.messages() == ["calculate 6*7"]
+
+
+def test_a_message_whose_answer_was_lost_counts_once(
+    browser: Browser, watch: Watch, tower: TowerProcess
+) -> None:
+    """The server did it, the page does not know, reloads and sends again: it is done once."""
+    proxy = Proxy()
+
+    def without_answer(message: Message) -> Message:
+        return {} if "message_id" in (message.get("result") or {}) else message
+
+    proxy.on_message = without_answer
+    chat = open_through(browser, watch, tower, proxy)
+    chat.wait_live()
+    chat.send("write once.txt: x")
+    expect(chat.page.get_by_role("navigation").get_by_role("link").first).to_contain_text("once")
+    proxy.on_message = lambda message: message
+    chat.page.reload()
+    chat.wait_ended()
+    expect(chat.missions).to_have_count(1)
+    assert chat.messages() == ["write once.txt: x"]
+    listed = chat.page.get_by_role("navigation").get_by_role("link", name="write once.txt")
+    expect(listed).to_have_count(1)

@@ -365,6 +365,15 @@ describe("a submitted mission", () => {
     assert.equal(reconnect().request("subscribe"), undefined);
   });
 
+  it("is followed when a message made it, and not when nobody wants its events", async () => {
+    const socket = await live();
+    tower.call("message.send", { message: "x" });
+    socket.reply("message.send", { message_id: "g_1", session_id: "s_1", mission_id: "m_1" });
+    tower.call("mission.submit", { mission: "y", subscribe: false });
+    socket.reply("mission.submit", { mission_id: "m_2", offset: 4 });
+    assert.deepEqual(reconnect().request("subscribe").params.topics, ["mission:m_1"]);
+  });
+
   it("is subscribed at once when its submit had to be sent twice", async () => {
     await live();
     tower.call("mission.submit", { mission: "x" });

@@ -44,7 +44,7 @@ export function takeBack(outgoing) {
 
 /** @param {Outgoing} outgoing */
 async function deliver({ key, session_id, text }) {
-  const params = { message: text, idempotency_key: key, ...(session_id && { session_id }) };
+  const params = { message: text, idempotency_key: key, subscribe: false, ...(session_id && { session_id }) };
   try {
     const sent = await tower.call("message.send", params, { timeoutMs: 0 });
     settle(key, { message_id: sent.message_id, session_id: sent.session_id });

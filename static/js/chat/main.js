@@ -1,8 +1,13 @@
 /** Starts the chat page. */
 
-import "./ct_app.js";
+import { effect } from "@preact/signals-core";
 import { resumeOutbox } from "./actions.js";
-import { start } from "./store.js";
+import "./ct_app.js";
+import { model, session, start } from "./store.js";
 
+effect(() => {
+  const waits = Object.keys(model.value.waiting).length;
+  document.title = [waits ? `(${waits}) ` : "", session.value?.title ?? "New mission", " · Control Tower"].join("");
+});
 start();
 resumeOutbox();

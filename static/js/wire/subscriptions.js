@@ -5,6 +5,7 @@
  * several messages in one turn, and the events right behind a reply already count on it.
  */
 
+import { KEYED_METHODS } from "./calls.js";
 import { TopicBook } from "./topics.js";
 
 /** @typedef {import("./types.js").TowerEvent} TowerEvent */
@@ -87,13 +88,13 @@ export class Subscriptions {
   }
 
   /**
-   * A submit was answered: the server gives this connection the mission's events until its end, and the next
+   * A submit or a message was answered: the server gives this connection the mission's events until its end, and the next
    * connection has to ask for the rest of them.
    * @param {import("./calls.js").Call} call
    * @param {any} result
    */
   followMission(call, result) {
-    if (call.method !== "mission.submit" || call.params.subscribe === false || !result?.mission_id) return;
+    if (!KEYED_METHODS.has(call.method) || call.params.subscribe === false || !result?.mission_id) return;
     const repeated = call.sends > 1 || result.duplicate === true;
     const params = this.#book.wantImplicitly(`mission:${result.mission_id}`, call.head, repeated);
     if (params) this.#ask(params);
