@@ -59,7 +59,8 @@ class MockProvider:
     """
 
     name = "mock"
-    problem = None
+    configured = True
+    problem: str | None = None
 
     def __init__(
         self,

@@ -65,6 +65,10 @@ class Provider(Protocol):
         """The part of a model's name before the colon."""
 
     @property
+    def configured(self) -> bool:
+        """Whether somebody means to use it; what is not configured is no problem."""
+
+    @property
     def problem(self) -> str | None:
         """Why it cannot be used as it is configured; None when it can."""
 

@@ -6,6 +6,7 @@ from typing import Any
 from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable, storable
 from agents.llm.mock import MockProvider
 from agents.llm.provider import Provider, ProviderRequest, ProviderTurn, ToolOffer
+from agents.llm.remote import remote_providers
 from agents.llm.tokens import count_tokens
 from agents.registry import Registry, default_registry
 from control_tower.errors import AgentError, ModelFailed
@@ -33,14 +34,28 @@ class ModelTable:
         providers: Iterable[Provider],
         default_model: str | None = None,
         registry: Registry | None = None,
+        prices: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
+        """Take providers.
+
+        Args:
+            providers: each with a name of its own.
+            default_model: as ``provider:model``.
+            registry: whose tools models are offered; the default one by default.
+            prices: US dollars for a million input and output tokens, by ``provider:model``.
+        """
+        self._prices = dict(prices or {})
         self._providers = {provider.name: provider for provider in providers}
         self.default_model = default_model
         self._registry = registry
 
     @classmethod
     def from_settings(
-        cls, model: str | None, environ: Mapping[str, str], registry: Registry | None = None
+        cls,
+        model: str | None,
+        environ: Mapping[str, str],
+        registry: Registry | None = None,
+        prices: Mapping[str, tuple[float, float]] | None = None,
     ) -> "ModelTable":
         """Return the table that the environment configures.
 
@@ -48,23 +63,26 @@ class ModelTable:
             model: the default model (``TOWER_MODEL``), as ``provider:model``.
             environ: where providers look for keys and addresses.
             registry: whose tools models are offered; the default one by default.
+            prices: US dollars for a million input and output tokens, by ``provider:model``.
         """
-        del environ  # the providers that need it come with the extra ``llm``
-        return cls([MockProvider()], model, registry)
+        return cls([MockProvider(), *remote_providers(environ)], model, registry, prices)
 
     def provider(self, name: str) -> Provider | None:
         """Return the provider called ``name``."""
         return self._providers.get(name)
 
     def availability(self) -> dict[str, str | None]:
-        """Return each provider's problem by name; None for one that can be used."""
-        return {name: provider.problem for name, provider in self._providers.items()}
+        """Return the problem of each provider that is meant to be used; None for one that can."""
+        wanted = (self.default_model or "").partition(":")[0]
+        return {
+            name: provider.problem
+            for name, provider in self._providers.items()
+            if provider.configured or name == wanted
+        }
 
     def priced(self, model: str) -> bool:
         """Whether the cost of ``model`` is known, so that ``max_cost_usd`` can be kept."""
-        provider, _, name = model.partition(":")
-        found = self._providers.get(provider)
-        return found is not None and found.price(name) is not None
+        return self._price(model) is not None
 
     def plan(
         self,
@@ -136,6 +154,11 @@ class ModelTable:
             raise ModelFailed(f"{provider_name} cannot be used: {provider.problem}")
         return provider, name
 
+    def _price(self, model: str) -> tuple[float, float] | None:
+        provider, _, name = model.partition(":")
+        found = self._providers.get(provider)
+        return self._prices.get(model) or (None if found is None else found.price(name))
+
     def _tools_registry(self) -> Registry:
         return self._registry if self._registry is not None else default_registry()
 
@@ -155,8 +178,7 @@ class ModelTable:
         ]
 
     def _usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
-        provider, name = self._resolve(model)
-        price = provider.price(name) or (0.0, 0.0)
+        price = self._price(model) or (0.0, 0.0)
         return ResourceUsage(
             llm_calls=1,
             input_tokens=input_tokens,

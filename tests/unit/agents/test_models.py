@@ -185,7 +185,7 @@ async def test_a_provider_with_a_problem_is_not_used(registry: Registry) -> None
     class Keyless(MockProvider):
         """A provider without its key."""
 
-        problem = "KEY is not set"  # type: ignore[assignment]
+        problem = "KEY is not set"
 
     table = ModelTable([Keyless()], "mock:echo", registry)
     assert table.availability() == {"mock": "KEY is not set"}
