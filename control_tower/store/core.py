@@ -10,6 +10,7 @@ the rows, so a rollback leaves no hole.
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import select
@@ -80,6 +81,27 @@ def environment_error(error: sqlite3.Error) -> Exception:
             return DatabaseBroken(str(error))
 
 
+@dataclass(slots=True)
+class _Refusals:
+    """The guards whose units were refused in this transaction, and those not yet heard of."""
+
+    stopped: set[Guard]
+    guards: set[Guard] = field(default_factory=set)
+
+    def check(self, unit: Unit) -> None:
+        """Refuse a unit whose mission's earlier unit was refused."""
+        if not (self.stopped or self.guards) or unit.guard is None:
+            return
+        if unit.guard in self.guards or unit.guard in self.stopped:
+            raise GuardFailed("an earlier unit of this mission was refused")
+
+    def note(self, unit: Unit, refusal: UnitRefused) -> UnitRefused:
+        """Return the refusal, having noted whose it is."""
+        if unit.guard is not None:
+            self.guards.add(unit.guard)
+        return refusal
+
+
 class Core:
     """Applies units over the one writing connection.
 
@@ -92,7 +114,7 @@ class Core:
         self.connection = connection
         self._scopes = scopes
         self._ledger = Ledger(connection)
-        self._stopped: dict[Guard, None] = {}
+        self._stopped: set[Guard] = set()
         row = _META.one(connection)
         if row is None:
             raise DatabaseBroken("the database has no meta row")
@@ -122,43 +144,51 @@ class Core:
                 raise environment_error(error) from error
             raise
 
+    def stop(self, guard: Guard) -> None:
+        """Refuse units under this guard from now on: one was refused without being applied."""
+        self._stopped.add(guard)
+
     def forgive(self, guard: Guard) -> None:
         """Take units under this guard again: the refusal of an earlier one has been heard."""
-        self._stopped.pop(guard, None)
+        self._stopped.discard(guard)
 
     def _together(self, units: Sequence[Unit]) -> list[Outcome]:
         batch = Batch(self._ledger, self.head)
+        refusals = _Refusals(self._stopped)
         self.connection.execute("BEGIN IMMEDIATE")
         outcomes: list[Outcome] = []
         for unit in units:
             try:
-                self._check_stopped(unit)
+                refusals.check(unit)
                 outcomes.append(batch.add(unit))
             except UnitRefused as refusal:
-                outcomes.append(self._refused(unit, refusal))
+                outcomes.append(refusals.note(unit, refusal))
         batch.write()
         self.connection.execute("COMMIT")
-        self._keep(batch)
+        self._keep([batch], refusals)
         return outcomes
 
     def _one_by_one(self, units: Sequence[Unit]) -> list[Outcome]:
+        batches: list[Batch] = []
+        refusals = _Refusals(self._stopped)
+        head = self.head
         self.connection.execute("BEGIN IMMEDIATE")
         outcomes: list[Outcome] = []
-        batches: list[Batch] = []
-        head = self.head
         for unit in units:
             batch = Batch(self._ledger, head)
             self.connection.execute("SAVEPOINT unit")
             try:
-                self._check_stopped(unit)
+                refusals.check(unit)
                 commit = batch.add(unit)
                 batch.write()
             except UnitRefused as refusal:
-                outcomes.append(self._dropped(unit, refusal))
+                self._drop_unit()
+                outcomes.append(refusals.note(unit, refusal))
             except UNFIT as error:
+                self._drop_unit()
                 unfit = StoreFailed(f"unfit unit: {error}", outcome="rejected")
                 unfit.__cause__ = error
-                outcomes.append(self._dropped(unit, unfit))
+                outcomes.append(refusals.note(unit, unfit))
             else:
                 self.connection.execute("RELEASE unit")
                 self._ledger.keep()
@@ -166,29 +196,20 @@ class Core:
                 outcomes.append(commit)
                 batches.append(batch)
         self.connection.execute("COMMIT")
-        for batch in batches:
-            self._keep(batch)
+        self._keep(batches, refusals)
         return outcomes
 
-    def _dropped(self, unit: Unit, refusal: UnitRefused) -> UnitRefused:
+    def _drop_unit(self) -> None:
         self.connection.execute("ROLLBACK TO unit")
         self.connection.execute("RELEASE unit")
         self._ledger.forget()
-        return self._refused(unit, refusal)
 
-    def _check_stopped(self, unit: Unit) -> None:
-        if self._stopped and unit.guard in self._stopped:
-            raise GuardFailed("an earlier unit of this mission was refused")
-
-    def _refused(self, unit: Unit, refusal: UnitRefused) -> UnitRefused:
-        if unit.guard is not None:
-            self._stopped[unit.guard] = None
-        return refusal
-
-    def _keep(self, batch: Batch) -> None:
-        self.head = batch.head
+    def _keep(self, batches: Sequence[Batch], refusals: "_Refusals") -> None:
         self._ledger.keep()
-        self._scopes.remember(batch.scopes)
+        self._stopped |= refusals.guards
+        for batch in batches:
+            self.head = batch.head
+            self._scopes.remember(batch.scopes)
 
     def _roll_back(self) -> None:
         self._ledger.forget()

@@ -8,9 +8,11 @@ import asyncio
 import math
 import sqlite3
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Self
 
+from control_tower.store import migrations
 from control_tower.store.core import Core, DatabaseBroken, DatabaseBusy, DiskFull, Outcome
 from control_tower.store.delivery import Delivery
 from control_tower.store.engine import connect_writer
@@ -18,8 +20,21 @@ from control_tower.store.readers import InlineReaders
 from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
 from control_tower.store.sqlite_store import prepare
+from control_tower.store.writer import RETRY_S
 from control_tower.unit import StoreFailed, Unit
 from events.log import Publish
+
+MEMORY = ":memory:"
+
+
+@cache
+def _empty_database() -> bytes:
+    """Return a database with every table: a simulation opens thousands, and migrates once."""
+    connection = sqlite3.connect(MEMORY, isolation_level=None)
+    migrations.upgrade(connection)
+    image = connection.serialize()
+    connection.close()
+    return image
 
 
 def _ignore_fatal(_: BaseException) -> None:
@@ -59,7 +74,7 @@ class InlineStore(Reading):
     @classmethod
     def open(
         cls,
-        path: Path | str = ":memory:",
+        path: Path | str = MEMORY,
         *,
         publish: Publish,
         epoch: str = "epoch-1",
@@ -73,6 +88,8 @@ class InlineStore(Reading):
         only by :meth:`step`. ``connection_type`` lets a simulation make the disk fail.
         """
         connection = connect_writer(path, connection_type)
+        if path == MEMORY:
+            connection.deserialize(_empty_database())
         prepare(connection, epoch)
         return cls(connection, publish, auto=auto, on_fatal=on_fatal)
 
@@ -84,17 +101,29 @@ class InlineStore(Reading):
             asyncio.get_running_loop().call_soon(self.step)
 
     def step(self) -> None:
-        """Apply what is pending as one group, run the completions and publish."""
+        """Apply what is pending as one group, run the completions and publish.
+
+        On a full disk units that are not critical are refused and the others stay pending, first
+        in line; with ``auto`` they are tried again after a second.
+        """
         self._scheduled = False
         units, self.pending = self.pending, []
-        if units:
-            self._delivery.deliver(units, self._apply(units))
+        if not units:
+            return
+        try:
+            outcomes = self._apply(units)
+        except DiskFull:
+            self.pending = [unit for unit in units if unit.critical]
+            units = [unit for unit in units if not unit.critical]
+            outcomes = [StoreFailed("full", outcome="rejected", disk_full=True) for _ in units]
+            if self._auto and self.pending:
+                self._scheduled = True
+                asyncio.get_running_loop().call_later(RETRY_S, self.step)
+        self._delivery.deliver(units, outcomes)
 
     def _apply(self, units: list[Unit]) -> list[Outcome]:
         try:
             return self._core.apply(units)
-        except DiskFull:
-            return [StoreFailed("full", outcome="rejected", disk_full=True) for _ in units]
         except DatabaseBusy:
             return [StoreFailed("locked", outcome="rejected") for _ in units]
         except DatabaseBroken as error:

@@ -110,6 +110,8 @@ def _insert_mission(staging: Staging, write: InsertMission, first_offset: int) -
 def _save_mission(staging: Staging, write: SaveMission, _: int) -> None:
     pcb = write.pcb
     old = staging.mission(pcb.pid)
+    if not old.live and pcb.outcome is None:
+        raise Unfit(f"mission {pcb.pid} has ended and can't go on")
     places = (old.no, old.session_no, old.user_no, old.root_no)
     entry = staging.ledger.stage_mission(pcb, places, old.first_offset)
     staging.rows.missions[old.no] = (entry, pcb)

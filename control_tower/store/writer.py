@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
@@ -43,7 +44,9 @@ RESERVE_BYTES = 64 << 20
 """Free space below which new work is refused (security.md)."""
 
 _GROUP_UNITS = 1024
-_RETRY_S = 1.0
+RETRY_S = 1.0
+"""How often units that wait for room are tried."""
+
 _IDLE_S = 0.5
 _CHECKPOINT_EVENTS = 2048
 """A checkpoint holds the writer up for about as long as it has events to move: 2 048 took 4 to
@@ -76,6 +79,10 @@ def free_bytes(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def _is_unit(entry: object) -> bool:
+    return isinstance(entry, Unit)
+
+
 def _disk_full() -> StoreFailed:
     return StoreFailed("the disk is full", outcome="rejected", disk_full=True)
 
@@ -98,7 +105,7 @@ class Writer:
         self._wal_bytes = wal_bytes
         self._delivery: Delivery | None = None
         self._queue: SimpleQueue[_Entry] = SimpleQueue()
-        self._held: list[Unit] = []
+        self._held: list[Unit | _Forgive] = []
         self._stopping = False
         self._broken = False
         self._unmoved = 0
@@ -146,13 +153,10 @@ class Writer:
             except Empty:
                 return
             take = self._queue.get_nowait
-            if isinstance(entry, Unit):
-                self._held.append(entry)
-            elif isinstance(entry, _Forgive):
-                self._core.forgive(entry.guard)
-            else:
+            if isinstance(entry, _Stop):
                 self._stopping = True
                 return
+            self._held.append(entry)
 
     def _queue_entry(self) -> _Entry:
         if self._unmoved:
@@ -162,29 +166,38 @@ class Writer:
                 self._checkpoint("PASSIVE")
         return self._queue.get()
 
+    def _group(self) -> list[Unit]:
+        """Return the units held up to the next word of the loop, having taken in those before."""
+        while self._held and isinstance(word := self._held[0], _Forgive):
+            self._core.forgive(word.guard)
+            del self._held[0]
+        return list(takewhile(_is_unit, self._held))  # type: ignore[arg-type]
+
     def _commit_held(self) -> None:
-        if self._broken:
-            self._refuse_held(lambda: StoreFailed("the store has stopped", outcome="rejected"))
-            return
-        if not all(unit.critical for unit in self._held) and self._free() < RESERVE_BYTES:
+        units = self._group()
+        if not all(unit.critical for unit in units) and self._free() < RESERVE_BYTES:
             self._refuse_new_work(_disk_full)
-        units = list(self._held)
+            units = self._group()
+        if not units:
+            return
+        if self._broken:
+            self._refuse_group(units, "the store has stopped")
+            return
         head = self._core.head
         try:
             outcomes = self._core.apply(units)
         except DiskFull as full:
             self._wait_for_room(full)
         except DatabaseBusy:
-            self._refuse_held(lambda: StoreFailed("the database is locked", outcome="rejected"))
+            self._refuse_group(units, "the database is locked")
         except DatabaseBroken as error:
-            self._refuse_held(lambda: StoreFailed("the database failed", outcome="unknown"))
+            self._refuse_group(units, "the database failed", outcome="unknown")
             self._break(error)
         except Exception as error:  # a bug in here; the others must go on
             log.exception("store.apply_failed", units=len(units))
-            reason = f"the store failed: {type(error).__name__}"
-            self._refuse_held(lambda: StoreFailed(reason, outcome="rejected"))
+            self._refuse_group(units, f"the store failed: {type(error).__name__}")
         else:
-            self._held.clear()
+            del self._held[: len(units)]
             self._hand_over(units, outcomes)
             self._unmoved += max(self._core.head - head, 1)
             self._checkpoint_if_due()
@@ -197,7 +210,7 @@ class Writer:
             if full.certain
             else lambda: StoreFailed("the disk is full", outcome="unknown", disk_full=True)
         )
-        until = monotonic() + _RETRY_S
+        until = monotonic() + RETRY_S
         while self._held and not self._stopping and (left_s := until - monotonic()) > 0:
             if len(self._held) >= _GROUP_UNITS:
                 sleep(left_s)
@@ -205,7 +218,8 @@ class Writer:
                 self._gather(partial(self._queue.get, timeout=left_s))
                 self._refuse_new_work(_disk_full)
         if self._stopping:
-            self._refuse_held(_disk_full)
+            self._refuse([entry for entry in self._held if isinstance(entry, Unit)], _disk_full)
+            self._held.clear()
 
     def _break(self, error: DatabaseBroken) -> None:
         self._broken = True
@@ -213,15 +227,20 @@ class Writer:
         self._on_loop(partial(self._on_fatal, error))
 
     def _refuse_new_work(self, reason: Callable[[], StoreFailed]) -> None:
-        refused = [unit for unit in self._held if not unit.critical]
-        self._held = [unit for unit in self._held if unit.critical]
-        if refused:
-            self._hand_over(refused, [reason() for _ in refused])
+        refused = [one for one in self._held if isinstance(one, Unit) and not one.critical]
+        self._held = [one for one in self._held if isinstance(one, _Forgive) or one.critical]
+        self._refuse(refused, reason)
 
-    def _refuse_held(self, reason: Callable[[], StoreFailed]) -> None:
-        refused, self._held = self._held, []
-        if refused:
-            self._hand_over(refused, [reason() for _ in refused])
+    def _refuse_group(self, units: Sequence[Unit], why: str, outcome: str = "rejected") -> None:
+        del self._held[: len(units)]
+        self._refuse(units, lambda: StoreFailed(why, outcome=outcome))
+
+    def _refuse(self, units: Sequence[Unit], reason: Callable[[], StoreFailed]) -> None:
+        for unit in units:
+            if unit.guard is not None:
+                self._core.stop(unit.guard)
+        if units:
+            self._hand_over(units, [reason() for _ in units])
 
     def _hand_over(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
         delivery = self._delivery

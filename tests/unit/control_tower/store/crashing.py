@@ -16,7 +16,7 @@ import structlog
 from control_tower.records import StepStatus
 from control_tower.store import SqliteStore
 from control_tower.unit import Commit, InsertMessage, SaveMission, SaveStep, StoreFailed, Unit
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     Recorder,
     StillClock,
     commit,

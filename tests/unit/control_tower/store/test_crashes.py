@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from control_tower.store import SqliteStore
-from tests.contract.store_kit import Recorder, StillClock, commit, joined
+from tests.contract.store.kit import Recorder, StillClock, commit, joined
 
 CHILD = [sys.executable, "-m", "tests.unit.control_tower.store.crashing"]
 

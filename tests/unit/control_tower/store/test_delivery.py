@@ -6,7 +6,7 @@ from control_tower.store.delivery import Delivery
 from control_tower.unit import Commit, Guard, GuardFailed, Unit
 from events.payloads import LlmDelta
 from events.types import Committed, Ephemeral, Scope, ephemeral
-from tests.contract.store_kit import joined
+from tests.contract.store.kit import joined
 
 NOWHERE = Scope(None, None)
 

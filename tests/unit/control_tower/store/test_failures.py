@@ -20,7 +20,7 @@ from control_tower.unit import (
     TouchSession,
     Unit,
 )
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     Recorder,
     StillClock,
     all_settled,

@@ -30,7 +30,7 @@ from control_tower.unit import (
     UnitRefused,
     Write,
 )
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     Recorder,
     founding,
     joined,
@@ -42,7 +42,7 @@ from tests.contract.store_kit import (
     session,
     step,
 )
-from tests.contract.test_store_log import now
+from tests.contract.store.test_log import now
 
 SESSIONS = ("s_1", "s_2")
 PIDS = ("m_1", "m_2", "m_3")

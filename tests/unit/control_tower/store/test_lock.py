@@ -10,7 +10,7 @@ import pytest
 
 from control_tower.store import DataFolderLocked, SqliteStore, holder_of
 from control_tower.store.lock import LOCK_NAME, DataFolderLock
-from tests.contract.store_kit import Recorder, StillClock
+from tests.contract.store.kit import Recorder, StillClock
 
 
 def test_the_lock_says_who_holds_it(tmp_path: Path) -> None:

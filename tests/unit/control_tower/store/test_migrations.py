@@ -15,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 from control_tower.store import SchemaTooNew, SqliteStore, holder_of, migrations
 from control_tower.store.engine import DATABASE_NAME
 from control_tower.store.tables import metadata
-from tests.contract.store_kit import Recorder, StillClock
+from tests.contract.store.kit import Recorder, StillClock
 from tests.unit.control_tower.store.faulty import engine_error, failing_on
 
 

@@ -31,7 +31,7 @@ from control_tower.unit import (
 )
 from events.payloads import LlmDelta
 from events.types import Scope, ephemeral
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     Opener,
     StoreAndLog,
     all_settled,
@@ -130,6 +130,17 @@ async def test_nothing_of_a_mission_is_committed_after_its_end(store: StoreAndLo
     assert isinstance(outcomes[0], Commit)
     assert isinstance(outcomes[1], GuardFailed)
     assert isinstance(await settled(store, Unit([], [], guard=guard())), GuardFailed)
+
+
+async def test_an_ended_mission_is_never_brought_back(store: StoreAndLog) -> None:
+    """Not even by a unit without a guard; to complete its row is allowed."""
+    ended = mission(state=State.TERMINATED, outcome=Outcome.COMPLETED)
+    await commit(store, *founding(mission()), SaveMission(ended))
+    assert isinstance(await settled(store, Unit([], [SaveMission(mission())])), StoreFailed)
+    amended = msgspec.structs.replace(ended, result="late")
+    await commit(store, SaveMission(amended))
+    assert await store.mission("m_1") == amended
+    assert await store.live_missions(None, 9) == []
 
 
 async def test_a_new_attempt_fences_the_old_one(store: StoreAndLog) -> None:

@@ -12,7 +12,7 @@ from control_tower.store import InlineStore
 from control_tower.unit import InsertMission, Unit
 from events.log import Page
 from events.types import Committed, Scope
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     Opener,
     Recorder,
     StoreAndLog,

@@ -10,9 +10,11 @@ from control_tower.records import (
     InterruptStatus,
     Priority,
     StepStatus,
+    UserDay,
 )
 from control_tower.states import Outcome, State
 from control_tower.unit import (
+    ChargeUser,
     DeleteFile,
     InsertMessage,
     InsertMission,
@@ -26,7 +28,7 @@ from control_tower.unit import (
     SaveStep,
     TouchSession,
 )
-from tests.contract.store_kit import (
+from tests.contract.store.kit import (
     StoreAndLog,
     commit,
     file,
@@ -301,3 +303,27 @@ async def test_a_child_mission_is_a_mission_of_its_parents_session(store: StoreA
     child = mission("m_2", lineage=("m_1", "m_2"))
     await commit(store, *founding(mission()), InsertMission(child))
     assert await store.missions(MissionQuery(session_id="s_1")) == [child, mission()]
+
+
+async def test_what_users_spend_adds_up_by_day(store: StoreAndLog) -> None:
+    """Within a unit, across units, and apart for each user and each day."""
+    spent = UserDay(
+        user_id="alice",
+        day="2026-11-21",
+        missions=1,
+        usage=ResourceUsage(llm_calls=2, input_tokens=30, cost_usd=0.5),
+    )
+    other = UserDay(user_id="bob", day="2026-11-21", missions=3)
+    later = UserDay(user_id="alice", day="2026-11-22", missions=1)
+    await commit(store, ChargeUser(spent), ChargeUser(spent), ChargeUser(other))
+    await commit(store, ChargeUser(spent), ChargeUser(later))
+    total = UserDay(
+        user_id="alice",
+        day="2026-11-21",
+        missions=3,
+        usage=ResourceUsage(llm_calls=6, input_tokens=90, cost_usd=1.5),
+    )
+    assert await store.user_day("alice", "2026-11-21") == total
+    assert await store.user_days("2026-11-21") == [total, other]
+    nothing = UserDay(user_id="carol", day="2026-11-21")
+    assert await store.user_day("carol", "2026-11-21") == nothing
