@@ -35,6 +35,7 @@ from events.hub import Hub, HubLimits
 from events.payloads import JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
+from server import asyncapi, openapi
 from server.admission import Admission
 from server.auth import Gate, Nobody
 from server.clock import SystemClock, UlidIds
@@ -43,8 +44,7 @@ from server.guard import Guard
 from server.health import Check, Finding, LoopLag, check_disk
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
-from server.openapi import document
-from server.pages import Front, PageFiles, static_dir
+from server.pages import Front, PageFiles, Reference, static_dir
 from server.rest import ENDPOINTS
 from server.rpc import MethodTable
 from server.rpc_session import RateBound
@@ -78,6 +78,7 @@ class Running:
     """
 
     services: Services
+    methods: MethodTable
     sockets: Sockets
     node: str
     token: str
@@ -177,18 +178,20 @@ async def running(
             started_at=clock.now(),
             version=package_version(),
         )
-        sockets = _sockets(services)
+        methods = MethodTable(services)
+        sockets = _sockets(services, methods)
         stack.push_async_callback(sockets.close)
         services.status = lambda: _status(services, sockets)
         services.figures = lambda: {
             **figures(counts, tower.status(), len(sockets.connections)),
             "loop_lag_seconds": lag.worst_ms / 1000,
         }
-        services.documents["openapi"] = document(ENDPOINTS, services.version)
+        services.documents["openapi"] = openapi.document(ENDPOINTS, services.version)
+        services.documents["asyncapi"] = asyncapi.document(methods.methods, services.version)
         services.checks.update(_checks(services, store, models, lag))
         say(NodeJoined(node=node))
         await tower.start(watch=True)
-        yield Running(services, sockets, node, store.operator_token)
+        yield Running(services, methods, sockets, node, store.operator_token)
         await tower.stop(0)
         say(NodeLeft(node=node))
 
@@ -210,6 +213,7 @@ def create_app(running: Running) -> Starlette:
     pages: list[BaseRoute] = [
         WebSocketRoute("/ws", running.sockets),
         Route("/", Front(static, services.version).answer, methods=["GET"]),
+        *Reference(static, asyncapi.page(running.methods.methods)).routes(),
         Mount("/static", PageFiles(directory=static, check_dir=False)),
     ]
     app = Starlette(
@@ -227,7 +231,7 @@ async def _to_the_guard(_request: Request, error: Exception) -> Response:
     raise error
 
 
-def _sockets(services: Services) -> Sockets:
+def _sockets(services: Services, methods: MethodTable) -> Sockets:
     settings, hub = services.settings, services.hub
     admission = Admission(settings, services.gate)
 
@@ -237,7 +241,7 @@ def _sockets(services: Services) -> Sockets:
 
     sockets = Sockets(
         hub,
-        MethodTable(services),
+        methods,
         authenticate=admission.authenticate,
         snapshot=snapshot,
         limits=WsLimits(

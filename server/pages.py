@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -49,6 +50,13 @@ def page_policy(html: bytes) -> str:
             TRUSTED_TYPES,
         )
     )
+
+
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""Of `/docs` alone: Swagger UI writes inline styles, and strings into script sinks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +126,39 @@ class Front:
                 "missions": "/api/v1/missions",
                 "health": "/health",
                 "ready": "/ready",
+                "docs": "/docs",
                 "openapi": "/openapi.json",
+                "asyncapi": "/asyncapi.json",
             },
         }
+
+
+class Reference:
+    """The pages about the API: `/docs` for HTTP, `/docs/ws` for the socket."""
+
+    def __init__(self, static: Path, ws_page: str) -> None:
+        self._docs = static / "docs.html"
+        self._ws = ws_page.encode()
+
+    async def docs(self, _request: Request) -> Response:
+        """Return Swagger UI over the OpenAPI document."""
+        return Page(self._docs.read_bytes(), DOCS_POLICY).response()
+
+    async def ws(self, _request: Request) -> Response:
+        """Return the readable page of `/ws`."""
+        return Page(self._ws, page_policy(b"")).response()
+
+    async def redoc(self, _request: Request) -> Response:
+        """Send those who know the other name to `/docs`."""
+        return RedirectResponse("/docs", 308)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/docs", self.docs, methods=["GET"]),
+            Route("/docs/ws", self.ws, methods=["GET"]),
+            Route("/redoc", self.redoc, methods=["GET"]),
+        ]
 
 
 class PageFiles(StaticFiles):

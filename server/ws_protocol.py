@@ -16,6 +16,7 @@ import asyncio
 import logging
 import socket
 from asyncio.transports import BaseTransport
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from uvicorn._types import ASGISendEvent, WebSocketScope
@@ -70,8 +71,9 @@ class RawChannel(Protocol):
     def attach(self, receiver: RawReceiver) -> None:
         """Take the connection over; after accept, with nothing awaited in between."""
 
-    def write(self, frames: bytes) -> None:
-        """Send whole frames. Never blocks; ignored once closing."""
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send whole frames. Never blocks; not to be called once the connection is lost."""
 
     def buffered(self) -> int:
         """Return how many bytes wait in the transport."""
@@ -90,7 +92,15 @@ class RawChannel(Protocol):
 
 
 class TowerProtocol(WebSocketsSansIOProtocol):
-    """To be passed as ``ws=`` to :class:`uvicorn.Config`. Is a :class:`RawChannel`."""
+    """To be passed as ``ws=`` to :class:`uvicorn.Config`. Is a :class:`RawChannel`.
+
+    Attributes:
+        write: sends whole frames; the transport's own method, since one more call in Python is
+            a twentieth of what a delivery costs. Nothing may be written once closing has begun:
+            the receiver is told that it lost the connection in that very step.
+    """
+
+    write: Callable[[bytes], None]
 
     def __init__(
         self,
@@ -129,11 +139,6 @@ class TowerProtocol(WebSocketsSansIOProtocol):
                 self._lose(message.get("code", 1006), "")
         if self.read_paused:
             self.resume()
-
-    def write(self, frames: bytes) -> None:
-        """Send whole frames. Never blocks; ignored once closing."""
-        if not self.close_sent and not self.transport.is_closing():
-            self.transport.write(frames)
 
     def buffered(self) -> int:
         """Return how many bytes wait in the transport."""
@@ -181,6 +186,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         self.transport.set_write_buffer_limits(high=0)
+        self.write = self.transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""

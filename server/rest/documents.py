@@ -12,4 +12,12 @@ async def openapi(call: Call[None, Query]) -> Response:
     return json_reply(call.services.documents["openapi"])
 
 
-ENDPOINTS = (Endpoint("GET", "/openapi.json", openapi, "Documents", dict[str, Any]),)
+async def asyncapi(call: Call[None, Query]) -> Response:
+    """Return the AsyncAPI document of `/ws`."""
+    return json_reply(call.services.documents["asyncapi"])
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/openapi.json", openapi, "Documents", dict[str, Any]),
+    Endpoint("GET", "/asyncapi.json", asyncapi, "Documents", dict[str, Any]),
+)

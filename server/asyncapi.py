@@ -1,0 +1,290 @@
+"""`/ws` described for programs (AsyncAPI 3.0) and for people, from the code's own types.
+
+The parameters are the Structs that decode them, the events the Structs that encode them, the
+errors and close codes the tables that map them; only what a method returns is said in words here.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import msgspec
+
+from events.payloads import EPHEMERAL_TYPES, EVENT_TYPES, TERMINAL_TYPES
+from server.close_codes import POLICIES
+from server.errors import CODES
+from server.rpc_session import Method
+
+Schema: TypeAlias = dict[str, Any]
+REF = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a method does and returns, in words."""
+
+    does: str
+    returns: str
+
+
+METHODS: MappingProxyType[str, About] = MappingProxyType(
+    {
+        "hello": About(
+            "Say who you are. Optional while auth is off, or when the upgrade had credentials.",
+            "connection_id, user_id, role, server, version, epoch, offset, heartbeat_s, limits",
+        ),
+        "ping": About(
+            "Ask how far you are.",
+            "offset: all of your topics up to it has been written to you; resume from there",
+        ),
+        "subscribe": About(
+            "Hear of topics: session:ID, mission:ID (with its descendants), user:ID, system. With "
+            "since, everything retained after that offset comes first.",
+            "topics, epoch, offset, recovered, reason?, floor?, snapshot",
+        ),
+        "unsubscribe": About("Let topics go.", "topics: those that remain"),
+        "mission.submit": About(
+            "Give a mission; with subscribe its events come here, until the last one.",
+            "mission_id, session_id, state, offset, duplicate",
+        ),
+        "mission.get": About("Look at a mission.", "the process control block"),
+        "mission.explain": About(
+            "Ask why a mission is where it is.", "state, cause, position, waiting_for, eta_s?"
+        ),
+        "mission.list": About("List missions, newest first.", "missions[], next_cursor"),
+        "mission.cancel": About(
+            "Stop a mission and its children; an ended one is returned as it is.",
+            "the process control block",
+        ),
+        "mission.pause": About("Hold a mission until it is resumed.", "the process control block"),
+        "mission.resume": About("Let a paused mission go on.", "the process control block"),
+        "mission.set_priority": About("Change a mission's priority.", "the process control block"),
+        "mission.extend_quota": About(
+            "Raise a mission's limits by amounts to add.", "the process control block"
+        ),
+        "confirm": About(
+            "Approve or refuse one call of a tool, with other arguments if you like.",
+            "the interrupt",
+        ),
+        "clarify": About("Answer an agent's question.", "the interrupt"),
+        "interrupt.answer": About(
+            "Decide about a spent quota or an unknown outcome.", "the interrupt"
+        ),
+        "interrupt.list": About(
+            "List what waits on a person, or what was decided.", "interrupts[], next_cursor"
+        ),
+        "message.send": About(
+            "Say something in a session: an answer to its oldest open question, else a mission.",
+            "message_id, session_id, mission_id?, answered?",
+        ),
+        "session.create": About("Make a session.", "the session"),
+        "session.get": About("Look at a session.", "the session"),
+        "session.list": About("List sessions, newest activity first.", "an array of sessions"),
+        "session.update": About("Rename a session, archive it or not.", "the session"),
+        "session.delete": About("Delete a session; it can be restored.", "the session"),
+        "tower.status": About(
+            "See everything at a glance; for operators and viewers.",
+            "processes, queues, slots, nodes, clients[]",
+        ),
+    }
+)
+"""Every method of the wire."""
+
+
+def document(methods: Mapping[str, Method], version: str) -> Schema:
+    """Return the AsyncAPI document of `/ws`."""
+    params = [method.params for method in methods.values()]
+    payloads = list(EVENT_TYPES.values())
+    _, schemas = msgspec.json.schema_components(
+        [*params, *payloads], schema_hook=_any, ref_template=REF
+    )
+    messages = {
+        **{name: _request(name, method) for name, method in methods.items()},
+        **{f"event.{name}": _event(name) for name in EVENT_TYPES},
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Control Tower",
+            "version": version,
+            "description": "JSON-RPC 2.0 over one WebSocket; one message a text frame.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "ws": {
+                "address": "/ws",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+            }
+        },
+        "operations": {
+            "call": _operation("receive", [*methods], "Requests of the client."),
+            "event": _operation(
+                "send", [f"event.{name}" for name in EVENT_TYPES], "Notifications to the client."
+            ),
+        },
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _any(kind: type[Any]) -> Schema:
+    """Describe ``object``, which is any JSON value."""
+    if kind is object:
+        return {"description": "Any JSON value."}
+    raise NotImplementedError(kind)
+
+
+def _operation(action: str, names: list[str], summary: str) -> Schema:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/ws"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/ws/messages/{name}"} for name in names],
+    }
+
+
+def _ref(kind: type[msgspec.Struct]) -> Schema:
+    return {"$ref": REF.format(name=kind.__name__)}
+
+
+def _request(name: str, method: Method) -> Schema:
+    about = METHODS[name]
+    return {
+        "name": name,
+        "summary": about.does,
+        "description": f"Returns {about.returns}.",
+        "payload": {
+            "type": "object",
+            "required": ["jsonrpc", "id", "method"],
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "id": {"type": ["string", "integer"]},
+                "method": {"const": name},
+                "params": _ref(method.params),
+            },
+        },
+    }
+
+
+def _event(name: str) -> Schema:
+    kind = EVENT_TYPES[name]
+    required = ["type", "at", "session_id", "mission_id", "user_id", "data"]
+    nullable = {"type": ["string", "null"]}
+    properties: Schema = {
+        "type": {"const": name},
+        "at": {"type": "string", "format": "date-time"},
+        "session_id": nullable,
+        "mission_id": nullable,
+        "user_id": nullable,
+        "data": _ref(kind),
+    }
+    if name not in EPHEMERAL_TYPES:
+        required.insert(0, "offset")
+        properties = {"offset": {"type": "integer", "minimum": 1}, **properties}
+    return {
+        "name": name,
+        "summary": _first_line(kind),
+        "payload": {
+            "type": "object",
+            "required": ["jsonrpc", "method", "params"],
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "method": {"const": "event"},
+                "params": {"type": "object", "required": required, "properties": properties},
+            },
+        },
+    }
+
+
+def _first_line(kind: type[Any]) -> str:
+    return inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("``", "")
+
+
+def page(methods: Mapping[str, Method]) -> str:
+    """Return the readable page of `/ws`, as HTML without any script."""
+    rows = (
+        _table(
+            "Methods",
+            ("method", "what it does", "parameters", "result"),
+            [
+                (name, METHODS[name].does, _fields(method.params), METHODS[name].returns)
+                for name, method in methods.items()
+            ],
+        ),
+        _table(
+            "Events",
+            ("type", "what happened", "data", "kind"),
+            [
+                (name, _first_line(kind), _fields(kind), _kind(name))
+                for name, kind in EVENT_TYPES.items()
+            ],
+        ),
+        _table(
+            "Errors",
+            ("data.code", "number", "HTTP"),
+            [(code, str(row.rpc), str(row.http.value)) for code, row in CODES.items()],
+        ),
+        _table(
+            "Close codes",
+            ("code", "meaning", "reconnect", "how"),
+            [
+                (str(int(code)), row.meaning, "yes" if row.reconnect else "no", row.how)
+                for code, row in POLICIES.items()
+            ],
+        ),
+    )
+    return PAGE.replace("{tables}", "".join(rows))
+
+
+def _kind(name: str) -> str:
+    if name in TERMINAL_TYPES:
+        return "terminal"
+    return "ephemeral" if name in EPHEMERAL_TYPES else "durable"
+
+
+def _fields(kind: type[msgspec.Struct]) -> str:
+    """Return the fields of a Struct; those with a default have a question mark."""
+    return ", ".join(
+        field.encode_name if field.required else f"{field.encode_name}?"
+        for field in msgspec.structs.fields(kind)
+    )
+
+
+def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in headings)
+    body = "".join(
+        f'<tr><th scope="row"><code>{escape(first)}</code></th>'
+        + "".join(f"<td>{escape(each)}</td>" for each in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f"<section><h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></section>"
+    )
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>/ws – Control Tower</title>
+<link rel="icon" href="/static/icon.svg">
+<link rel="stylesheet" href="/static/css/reference.css">
+</head>
+<body>
+<main>
+<h1>The wire: <code>/ws</code></h1>
+<p>JSON-RPC 2.0 over one WebSocket, one message a text frame. A request has an <code>id</code>
+(a string or an integer) and gets one response; notifications are events. A reply precedes any event
+that its call causes. For programs: <a href="/asyncapi.json">/asyncapi.json</a>; over HTTP:
+<a href="/docs">/docs</a>.</p>
+{tables}
+</main>
+</body>
+</html>
+"""
