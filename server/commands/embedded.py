@@ -31,6 +31,22 @@ async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
+async def running_tower(settings: Settings) -> AsyncIterator[Client]:
+    """Connect to whoever serves the data folder.
+
+    Raises:
+        ClientError: if nobody does.
+    """
+    holder = holder_of(settings.data_dir)
+    if holder is None:
+        raise ClientError(
+            "unavailable", f"No server runs over {settings.data_dir}; start one: tower serve."
+        )
+    async with Client(holder.url, holder.token) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
 async def _own_tower(settings: Settings, apps: Iterable[str]) -> AsyncIterator[tuple[str, str]]:
     """Serve on a free loopback port until the block ends."""
     settings = settings.model_copy(update={"host": "127.0.0.1", "port": 0})

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -172,6 +174,61 @@ def test_a_run_that_fails(folder: Path) -> None:
     unknown = tower("run", "--agent", "nobody", "x")
     assert unknown.exit_code == 1
     assert "nobody" in unknown.stderr or "agent" in unknown.stderr
+
+
+def test_what_a_running_server_does_is_listed(tower_process: TowerProcess) -> None:
+    """Missions, sessions and questions, as tables and as JSON; an answer by its id."""
+    here = ("--data-dir", str(tower_process.data_dir))
+    asked = httpx2.post(
+        f"{tower_process.url}/api/v1/requests?wait_s=20", json={"mission": "delete old.txt"}
+    ).json()
+    listed = tower("missions", "--state", "waiting", *here, COLUMNS="200")
+    assert asked["pid"] in listed.stdout
+    assert "delete old.txt" in listed.stdout
+    as_json = json.loads(tower("sessions", "--json", *here).stdout)
+    assert asked["session_id"] in [each["session_id"] for each in as_json]
+    pending = tower("approve", *here, COLUMNS="200")
+    assert asked["confirmation_id"] in pending.stdout
+    refused = tower("approve", asked["confirmation_id"], "--no", "--json", *here)
+    assert json.loads(refused.stdout)[0]["answer"]["approved"] is False
+    late = tower("approve", asked["confirmation_id"], *here)
+    assert late.exit_code == 1
+    assert late.stderr.startswith("Error:")
+
+
+def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
+    """`approve ID --answer`."""
+    asked = httpx2.post(
+        f"{tower_process.url}/api/v1/requests?wait_s=20", json={"mission": "ask me my name"}
+    ).json()
+    here = ("--data-dir", str(tower_process.data_dir))
+    done = tower("approve", asked["clarification_id"], "--answer", "Ada", "--json", *here)
+    assert json.loads(done.stdout)[0]["status"] == "resolved"
+
+
+@pytest.mark.parametrize("command", ["missions", "sessions", "approve", "watch"])
+def test_looking_needs_a_server(command: str, folder: Path) -> None:
+    """It says which command starts one, and makes nothing."""
+    done = tower(command)
+    assert done.exit_code == 1
+    assert "tower serve" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_watching_shows_events_until_the_server_goes(tmp_path: Path) -> None:
+    """From an offset on, one line each."""
+    process = TowerProcess(tmp_path / "data").start()
+    try:
+        httpx2.post(f"{process.url}/api/v1/execute", json={"mission": "calculate 1"})
+        threading.Timer(2.0, process.signal, [signal.SIGTERM]).start()
+        seen = tower("watch", "--since", "0", "--json", "--data-dir", str(tmp_path / "data"))
+        assert seen.exit_code == 1
+        assert "went away" in seen.stderr
+        types = [json.loads(line)["type"] for line in seen.stdout.splitlines()]
+        assert "mission.completed" in types
+        assert "tower.draining" in types
+    finally:
+        process.wait()
 
 
 @pytest.fixture(scope="module")
