@@ -158,9 +158,7 @@ class Level:
         seat.tag += seat.start_charge
         seat.running += 1
         if not seat.busy:
-            seat.busy = True
-            self._tickets += 1
-            heappush(self._busy, (seat.tag, self._tickets, seat))
+            self._note_busy(seat)
         entry.queued = False
         entry.since = now
         self.running[entry.pid] = entry
@@ -267,6 +265,17 @@ class Level:
         self.listed += 1
         seat.ticket = self._tickets
         heappush(self.heap, (seat.tag, seat.ticket, seat))
+
+    def _note_busy(self, seat: Seat) -> None:
+        busy = self._busy
+        if len(busy) > 64 + 2 * len(self.running):
+            for _, _, other in busy:
+                other.busy = other.running > 0
+            busy = self._busy = [entry for entry in busy if entry[2].running]
+            heapify(busy)
+        seat.busy = True
+        self._tickets += 1
+        heappush(busy, (seat.tag, self._tickets, seat))
 
     def _unlist(self, seat: Seat) -> None:
         seat.ticket = 0

@@ -266,6 +266,25 @@ def test_users_who_left_are_forgotten() -> None:
     assert queue._levels[2].seats["rich"].tag == 1_000.0
 
 
+@pytest.mark.parametrize("backlog", [0, 1])
+def test_those_who_ran_are_forgotten(backlog: int) -> None:
+    """Users who come, run and go leave nothing behind, on an idle node or on a loaded one."""
+    queue = ReadyQueue(slots=2)
+    for number in range(5_000):
+        now = number * 0.01
+        for extra in range(backlog):
+            queue.push(f"b{number}-{extra}", f"v{number}", IDLE, now)
+        queue.push(f"m{number}", f"u{number}", NORMAL, now)
+        queue.push(f"n{number}", f"u{number}", IDLE, now)
+        for _ in range(2):
+            grant = queue.pop(now)
+            assert grant is not None
+            queue.release(grant.pid, now)
+    assert queue.queued == 5_000 * backlog
+    assert all(len(level._busy) < 200 for level in queue._levels)
+    assert len(queue._levels[2].seats) < 2_500
+
+
 def test_a_changed_priority_counts_at_once() -> None:
     """A queued mission moves to the end of its new line; the same priority moves nothing."""
     queue = ReadyQueue(slots=1)
