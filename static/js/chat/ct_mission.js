@@ -52,12 +52,12 @@ class MissionView extends View {
     return html`<article class="mission ${nested ? "nested" : ""}" data-state=${ended ? mission.outcome : mission.state} aria-label="Mission: ${mission.mission}">
       <div class="mission-head">
         <button class="mission-toggle" type="button" aria-expanded=${open} @click=${() => this.#fold(!open)}>
-          ${icon("chevron", "turns")} ${this.#mark(mission)} ${this.#headline(mission)}
+          ${icon("chevron", "turns")} ${this.#mark(mission)} ${this.#headline(mission, nested)}
         </button>
         ${mission.state === "paused" ? html`<button class="button small" type="button" @click=${() => resume(mission.mission_id)}>${icon("retry")} Resume</button>` : ""}
         ${ended || nested || !this.crowded ? "" : html`<button class="button ghost small" type="button" @click=${() => stop(mission.mission_id)}>${icon("stop")} Stop</button>`}
       </div>
-      ${nested ? html`<p class="nested-text">${mission.mission}</p>` : ""} ${open ? this.#work(mission) : mission.interrupts.filter(isClosed).map(card)}
+      ${open ? this.#work(mission) : mission.interrupts.filter(isClosed).map(card)}
       ${this.#answer(mission)} ${mission.interrupts.filter(isOpen).map(card)} ${ended && !nested ? this.#foot(mission) : ""}
     </article>`;
   }
@@ -80,13 +80,14 @@ class MissionView extends View {
     return icon(outcome === "completed" ? "check" : outcome === "cancelled" ? "stop" : "cross");
   }
 
-  /** @param {Mission} mission */
-  #headline(mission) {
+  /** @param {Mission} mission @param {boolean} nested a root mission's text stands above it as a message */
+  #headline(mission, nested) {
     const { steps, duration_ms, started_at } = mission;
     const runs = mission.state === "running" && started_at;
     const time = duration_ms !== null ? duration(duration_ms) : runs ? duration(Math.max(0, Math.max(now.value, Date.now()) - Date.parse(started_at))) : "";
     const facts = [steps.length ? counted(steps.length, "step") : "", time, mission.agent].filter(Boolean);
-    return html`<span class="headline">${headline(mission)}</span><span class="facts">${facts.join(" · ")}</span>`;
+    const text = nested ? html`<span class="nested-text">${mission.mission}</span>` : "";
+    return html`<span class="headline">${headline(mission)}</span>${text}<span class="facts">${facts.join(" · ")}</span>`;
   }
 
   /** @param {Mission} mission */
@@ -104,7 +105,7 @@ class MissionView extends View {
               steps.slice(hidden),
               ({ step }) => step,
               (step) => html`<li>
-                <ct-step .step=${step} .missionId=${mission.mission_id} .text=${streams[step.step]?.text ?? ""}></ct-step>
+                <ct-step .step=${step} .about=${this.#childOf(step)} .missionId=${mission.mission_id} .text=${streams[step.step]?.text ?? ""}></ct-step>
                 ${closed.filter((one) => one.step === step.step).map(card)}
               </li>`,
             )}
@@ -113,6 +114,13 @@ class MissionView extends View {
       ${this.#children.map((child) => html`<ct-mission .mission=${child} .missions=${this.missions}></ct-mission>`)} ${loose.map(card)}
       ${mission.notes.length ? html`<ul class="notes">${mission.notes.map(note)}</ul>` : ""}
     `;
+  }
+
+  /** The text of the sub-mission that a step starts or awaits, which says more than its id. @param {import("./model.js").Step} step */
+  #childOf({ kind, input }) {
+    if (kind !== "join" && kind !== "spawn") return "";
+    const said = JSON.stringify(input);
+    return this.#children.find(({ mission_id }) => said.includes(mission_id))?.mission ?? "";
   }
 
   #showAll = () => {

@@ -14,11 +14,13 @@ const MARKS = /** @type {const} */ ({ done: "check", failed: "cross", unfinished
 const STATES = /** @type {const} */ ({ running: "running", retrying: "failed, is tried again", done: "done", failed: "failed", unfinished: "not finished" });
 
 class StepView extends View {
-  static properties = { step: { attribute: false }, text: { attribute: false }, missionId: { attribute: false } };
+  static properties = { step: { attribute: false }, about: { attribute: false }, text: { attribute: false }, missionId: { attribute: false } };
 
   constructor() {
     super();
     /** @type {Step | undefined} */ this.step = undefined;
+    /** What to say instead of a short form of its input. */
+    this.about = "";
     /** What a model's turn has said so far. */
     this.text = "";
     this.missionId = "";
@@ -36,7 +38,7 @@ class StepView extends View {
         <span class="visually-hidden">${STATES[step.state]}:</span>
         <span class="step-kind">${step.kind}</span>
         <span class="step-name">${step.name === step.kind ? "" : step.name}</span>
-        <span class="step-brief">${brief(step.input)}${outcome ? html`<span class="arrow" aria-hidden="true">→</span><span class="visually-hidden">gave</span>${outcome}` : ""}</span>
+        <span class="step-brief">${this.about || brief(step.input)}${outcome ? html`<span class="arrow" aria-hidden="true">→</span><span class="visually-hidden">gave</span>${outcome}` : ""}</span>
         ${step.attempt > 1 ? html`<span class="chip">attempt ${step.attempt}</span>` : ""}
         <span class="step-time">${step.duration_ms === null ? "" : duration(step.duration_ms)}</span>
       </summary>
