@@ -89,10 +89,8 @@ class Admission:
         pcb = p.pcb
         if pcb.state is State.READY:
             user_full = self.queue.free > 0
-            ahead = self.queue.queued
-            p.event(
-                MissionQueued(position=ahead + 1, cause="user_limit" if user_full else "no_slot")
-            )
+            cause = "user_limit" if user_full else "no_slot"
+            p.event(MissionQueued(position=self.queue.arrival(pcb.priority), cause=cause))
         elif pcb.state_reason == SESSION_BUSY:
             position = self.gate.position(pcb.session_id, pcb.pid) or 1
             p.event(MissionQueued(position=position, cause=SESSION_BUSY))

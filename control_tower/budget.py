@@ -29,6 +29,8 @@ from events.payloads import QuotaExceeded, QuotaExtended, QuotaWarned
 STEP_EVENTS = 2
 """Events that a call makes at least: its intent and its result."""
 
+SPEECH = ResourceUsage(events=STEP_EVENTS)
+
 
 @dataclass(slots=True)
 class Budget:
@@ -107,7 +109,7 @@ class Budget:
 
     def _price_of_turn(self, call: Call) -> ResourceUsage:
         if not isinstance(call.request, ModelRequest):
-            return ResourceUsage(events=STEP_EVENTS)  # it was rejected and is not made
+            return SPEECH  # it was rejected and is not made
         estimate = self.models.estimate(call.request)
         return msgspec.structs.replace(estimate, llm_calls=1, events=STEP_EVENTS)
 
@@ -139,6 +141,26 @@ class Budget:
         p.otherwise.append(lambda _: account.release(wanted))
         return wanted
 
+    def may_speak(self, p: Proposal, call: Call) -> bool:
+        """Whether there is room for the events of a call that reserves nothing else.
+
+        If there is none, a person is asked or the mission ends, as at any limit.
+        """
+        account = self.open(p.pcb)
+        verdict = account.reserve(SPEECH)
+        if isinstance(verdict, OverLimit):
+            self._at_limit(p, call, verdict)
+            return False
+        if not isinstance(verdict, MustWait):
+            account.release(SPEECH)
+        return True
+
+    def count_events(self, pcb: ProcessControlBlock, count: int) -> None:
+        """Count events as used that are being committed."""
+        account = self.accounts.get(pcb.account_pid or pcb.pid)
+        if account is not None:
+            account.used = account.used.plus(ResourceUsage(events=count))
+
     def price(self, call: Call) -> ResourceUsage:
         """Return what a call reserves."""
         match call.kind:
@@ -149,7 +171,7 @@ class Budget:
             case Kind.SPAWN:
                 return ResourceUsage(children=1, events=STEP_EVENTS)
             case _:
-                return ResourceUsage(events=STEP_EVENTS)
+                return SPEECH
 
     def _at_limit(self, p: Proposal, call: Call, over: OverLimit) -> None:
         p.event(QuotaExceeded(resource=over.resource, used=over.used, limit=over.limit))

@@ -100,7 +100,12 @@ class Child:
 
 
 class Context:
-    """A program's (or a branch's) door to the tower. It has one call in flight at a time."""
+    """A program's (or a branch's) door to the tower. It has one call in flight at a time.
+
+    Attributes:
+        ran: the arguments with which the last call ran: those that a person approved, where
+            they edited what the program had asked for.
+    """
 
     def __init__(
         self,
@@ -116,6 +121,7 @@ class Context:
         self._services = services
         self._prefix = prefix
         self._count = 0
+        self.ran: Json = None
         self._calling = False
 
     @property
@@ -356,6 +362,7 @@ class Context:
             raise
         finally:
             self._calling = False
+        self.ran = record.arguments
         if record.status is StepStatus.FAILED and record.error is not None:
             raise errors.agent_error(record.error["code"], record.error["message"])
         return record.output

@@ -82,6 +82,7 @@ class Kernel:
             self._concluded(p, Commit(()))
             return
         unit = p.seal()
+        self.runs.budget.count_events(p.pcb, p.own_events)
         unit.committed = partial(self._committed, p)
         unit.refused = partial(self._refused, p)
         process.unit = unit

@@ -282,8 +282,8 @@ class Lifecycle:
         p.edit(outcome=outcome, completed_at=p.now)
         if error is not None:
             p.edit(error=error)
-        own = sum(1 for drafted in p.drafts if drafted.scope is p.process.scope)
-        spent = msgspec.structs.replace(p.pcb.usage, events=p.pcb.usage.events + own + 1)
+        events = p.pcb.usage.events + p.own_events + 1
+        spent = msgspec.structs.replace(p.pcb.usage, events=events)
         usage = usage_json(msgspec.structs.replace(p.pcb, usage=spent))
         duration_ms = round((p.now - (p.pcb.started_at or p.pcb.created_at)) * 1000, 3)
         if outcome is Outcome.COMPLETED:

@@ -200,8 +200,12 @@ class Proposal:
         return unit
 
     def _events_used(self) -> int:
-        own = sum(1 for event in self.drafts if event.scope is self.process.scope)
-        return self.pcb.usage.events + own
+        return self.pcb.usage.events + self.own_events
+
+    @property
+    def own_events(self) -> int:
+        """How many of its events are the mission's own."""
+        return sum(1 for event in self.drafts if event.scope is self.process.scope)
 
     def _alarm_at(self) -> float | None:
         """Return the next time at which a mission at rest needs looking at."""

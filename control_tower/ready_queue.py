@@ -259,6 +259,13 @@ class ReadyQueue:
         ahead = sum(self._eligible(level) for level in self._levels[: entry.level])
         return 1 + ahead + self._levels[entry.level].ahead_of(entry, now)
 
+    def arrival(self, priority: Priority) -> int:
+        """Return the place, from 1, of a mission that would join now, at the worst.
+
+        All that are eligible at its level and above count; fair shares may serve it sooner.
+        """
+        return 1 + sum(self._eligible(level) for level in self._levels[: LEVELS[priority] + 1])
+
     def should_yield(self, pid: str, now: float) -> bool:
         """Say whether a running mission is to give its slot up at its call.
 

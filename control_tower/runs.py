@@ -227,6 +227,10 @@ class Runs:
         """Reserve what the call will use; None when it can't be made now (it was seen to)."""
         return self.budget.draw(p, call)
 
+    def may_speak(self, p: Proposal, call: Call) -> bool:
+        """Whether the quota has room for the events of a call that reserves nothing else."""
+        return self.budget.may_speak(p, call)
+
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used and free what was reserved."""
         self.budget.settle(p, reserved, used)

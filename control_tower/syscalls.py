@@ -45,6 +45,10 @@ RETRY_DELAYS_S = (0.2, 1.0, 5.0)
 """Pauses before the second, third and each further attempt of an idempotent tool."""
 
 
+EFFECTS = (ToolPlan, ModelRequest, FunctionCall, History)
+"""Requests whose call is made in a task of its own, after it has reserved what it may use."""
+
+
 @dataclass(slots=True, frozen=True)
 class EffectEnd:
     """How an attempt of an effect ended: ``error`` None is success.
@@ -77,6 +81,9 @@ class Effects(Protocol):
     def may_draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
         """Reserve what the call will use; None when it can't be made now (it was seen to)."""
 
+    def may_speak(self, p: Proposal, call: Call) -> bool:
+        """Whether the quota has room for the events of a call that reserves nothing else."""
+
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used and free what was reserved."""
 
@@ -95,12 +102,16 @@ class Syscalls:
         record = p.find_step(call.step)
         if record is None:
             self._begin(p, call)
-        elif record.status is StepStatus.APPROVED:
+        elif record.status is StepStatus.APPROVED and isinstance(call.request, EFFECTS):
             self._attempt(p, call, record)
+        elif record.status is StepStatus.APPROVED:
+            self._begin(p, call)
         elif record.status is StepStatus.STARTED:
             self._go_on(p, call, record)
 
     def _begin(self, p: Proposal, call: Call) -> None:  # noqa: C901  # the table of calls
+        if not isinstance(call.request, EFFECTS) and not self.effects.may_speak(p, call):
+            return
         match call.request:
             case Rejected(code=code, message=message):
                 fail(p, new_record(p, call, StepStatus.STARTED), agent_error(code, message))

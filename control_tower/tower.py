@@ -21,7 +21,14 @@ from control_tower.commands import (
     QuotaIncrease,
     Submission,
 )
-from control_tower.errors import Busy, Conflict, Forbidden, NotFound, Unavailable
+from control_tower.errors import (
+    Busy,
+    Conflict,
+    Forbidden,
+    InvalidParams,
+    NotFound,
+    Unavailable,
+)
 from control_tower.kernel import unavailable
 from control_tower.lifecycle import DEADLINE, LOOK
 from control_tower.limits import TowerLimits
@@ -386,10 +393,14 @@ class Tower:
             raise _AnsweredMeanwhile("Answered meanwhile.")
         if rules.is_repeat(question, answer):
             return question
+        if isinstance(answer, DecisionAnswer) and answer.decision == "extend":
+            increase = answer.quota or QuotaIncrease()
+            if question.resource and not getattr(increase, f"max_{question.resource}"):
+                raise InvalidParams(
+                    f"To extend, say how much to add to max_{question.resource}.", field="quota"
+                )
+            self._a.budget.extend(p, increase)
         p.process.resumed_by = ("answered", interrupt_id, by)
-        decision = answer.decision if isinstance(answer, DecisionAnswer) else None
-        if isinstance(answer, DecisionAnswer) and decision == "extend":
-            self._a.budget.extend(p, answer.quota or QuotaIncrease())
         return self._a.questions.answer(p, question, answer, by, self._a.lifecycle.over_quota)
 
     async def _open_question(self, caller: Caller, session_id: str) -> InterruptRecord | None:

@@ -849,3 +849,74 @@ def test_a_call_turned_away_by_a_breaker_that_opened_meanwhile_waits_too() -> No
         assert mission["usage"]["tool_calls"] >= 1
 
     world.run(scenario)
+
+
+def test_a_limit_on_children_or_events_asks_and_goes_on_with_that_very_call() -> None:
+    """Spawning and emitting reserve like any other call."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        return ctx.mission
+
+    async def main(ctx: Context) -> str:
+        names = []
+        for n in range(3):
+            names.append(await (await ctx.spawn("child", f"c{n}")).result())
+        for n in range(20):
+            await ctx.emit("tick", n=n)
+        return "".join(str(name) for name in names)
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_children=2, max_events=30))
+        question = await world.question(pid)
+        assert (question["resource"], question["used"]) == ("children", 2)
+        with pytest.raises(InvalidParams):
+            await world.tower.answer(
+                ALICE, question["interrupt_id"], DecisionAnswer(decision="extend")
+            )
+        extend = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_children=1))
+        await world.tower.answer(ALICE, question["interrupt_id"], extend)
+        question = await world.question(pid)
+        assert question["resource"] == "events"
+        extend = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_events=100))
+        await world.tower.answer(ALICE, question["interrupt_id"], extend)
+        mission = await world.ended(pid)
+        assert mission["result"] == "c0c1c2"
+        assert world.ledger.types(pid).count("mission.progress") == 20
+        assert mission["usage"]["children"] == 3
+
+    world.run(scenario)
+
+
+def test_a_program_sees_with_what_arguments_its_call_ran() -> None:
+    """An edit by a person is not hidden from the agent, live and replayed."""
+    world = World()
+    seen: list[Any] = []
+
+    async def refund(amount: int) -> str:
+        return f"refunded {amount}"
+
+    world.tools.add(refund, confirm=True)
+
+    async def main(ctx: Context) -> str:
+        await ctx.tool("refund", amount=100)
+        seen.append(ctx.ran)
+        await ctx.sleep(10)
+        return "x"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        question = await world.question(pid)
+        edited = ConfirmationAnswer(approved=True, arguments={"amount": 5})
+        await world.tower.answer(ALICE, question["interrupt_id"], edited)
+        await asyncio.sleep(5)
+        await world.restart()
+        await world.ended(pid)
+        assert seen == [{"amount": 5}, {"amount": 5}]
+
+    world.run(scenario)
