@@ -19,7 +19,7 @@ from agents.tool_spec import ToolSpec
 F = TypeVar("F", bound=Callable[..., Any])
 Risk = Literal["read_only", "write", "destructive", "low", "medium", "high", "critical"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
 
 class Registry:
@@ -141,7 +141,7 @@ def _check_name(kind: str, name: str, taken: Mapping[str, Any]) -> None:
     if not _NAME.fullmatch(name):
         raise RegistrationError(
             f"{name!r} is not a name for {'an agent' if kind == 'agent' else 'a tool'}: use "
-            "letters, digits, dots, dashes and underscores, at most 100, a letter first."
+            "letters, digits, dots, dashes and underscores, at most 200, a letter first."
         )
     if name in taken:
         raise RegistrationError(

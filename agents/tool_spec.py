@@ -1,20 +1,47 @@
 """A registered tool: its function, its risk, and how it may be called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, cast
 
-from agents.docstrings import read_docstring
+from agents.docstrings import Docstring, read_docstring
 from agents.errors import RegistrationError
 from agents.program import Form, form_of
-from agents.schema import ArgumentSchema
+from agents.schema import ArgumentSchema, Checked
 from agents.tool_context import ToolContext
+from events.payloads import JsonObject
 
 RISKS = ("read_only", "write", "destructive", "low", "medium", "high", "critical")
 ASK_FIRST = frozenset({"destructive", "high", "critical"})
 MAX_RETRIES = 10
 MAX_TIMEOUT_S = 86_400
+
+
+class Gate(Protocol):
+    """What a tool's arguments must pass. :class:`ArgumentSchema` is that of a function."""
+
+    @property
+    def json_schema(self) -> JsonObject:
+        """JSON Schema of an object."""
+
+    @property
+    def context_parameter(self) -> str | None:
+        """The parameter that takes the :class:`ToolContext`, if there is one."""
+
+    def check(self, arguments: Mapping[str, object]) -> Checked:
+        """Validate arguments.
+
+        Raises:
+            ToolInvalid: naming what is wrong.
+        """
+
+    def keywords(self, arguments: JsonObject) -> dict[str, Any]:
+        """Return checked arguments as the function takes them."""
+
+
+UNREAD = cast("Gate", None)
+"""The schema before it was read from the function."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +52,8 @@ class ToolSpec:
         confirm: whether a person is asked first; None leaves it to the risk.
         staged: its only effect is what it stages in the workspace.
         origin: the module it came from.
-        schema: what its arguments must be.
+        schema: what its arguments must be; read from the function when it is not given.
+        about: stands in for the function's docstring.
 
     Raises:
         RegistrationError: for options that contradict each other or the function.
@@ -42,11 +70,14 @@ class ToolSpec:
     on_open: str = "wait"
     staged: bool = False
     origin: str = ""
-    schema: ArgumentSchema = field(init=False, compare=False)
+    schema: Gate = field(default=UNREAD, compare=False)
+    about: str | None = None
 
     def __post_init__(self) -> None:
         self._check()
-        object.__setattr__(self, "schema", ArgumentSchema(self.function, context=ToolContext))
+        if self.schema is UNREAD:
+            read = ArgumentSchema(self.function, context=ToolContext)
+            object.__setattr__(self, "schema", read)
 
     @property
     def asks(self) -> bool:
@@ -56,12 +87,16 @@ class ToolSpec:
     @cached_property
     def description(self) -> str:
         """What the docstring says before its sections."""
-        return read_docstring(self.function.__doc__).description
+        return self._docstring.description
 
     @cached_property
     def summary(self) -> str:
         """The docstring's first line."""
-        return read_docstring(self.function.__doc__).summary
+        return self._docstring.summary
+
+    @cached_property
+    def _docstring(self) -> Docstring:
+        return read_docstring(self.function.__doc__ if self.about is None else self.about)
 
     @cached_property
     def in_loop(self) -> bool:

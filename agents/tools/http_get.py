@@ -112,10 +112,10 @@ class Fetcher:
             with self._connection(parts, deadline) as connection:
                 target = parts.path or "/"
                 connection.request("GET", f"{target}?{parts.query}" if parts.query else target)
-                answer = connection.getresponse()
-                location = answer.headers.get("Location")
-                if answer.status not in REDIRECTS or not location:
-                    return _page(url, answer, deadline)
+                with contextlib.closing(connection.getresponse()) as answer:
+                    location = answer.headers.get("Location")
+                    if answer.status not in REDIRECTS or not location:
+                        return _page(url, answer, deadline)
                 url = urljoin(url, location)
         raise ToolDeclined(f"The page redirects more than {MAX_REDIRECTS} times.")
 

@@ -10,6 +10,7 @@ import pytest
 from agents.catalog import AgentCatalog
 from agents.errors import AppLoadError
 from agents.loading import load_app
+from agents.mcp import McpServers
 from agents.registry import Registry
 from control_tower.commands import Answer, ClarificationAnswer, ConfirmationAnswer
 from tests.rig.tower import ALICE
@@ -79,12 +80,15 @@ async def test_a_transcript_is_what_happens(
     assert f"result: {result}" == lines[0].replace("\\n", "\n")
 
 
-def test_profiles_are_right(registry: Registry) -> None:
-    """The settings' example makes a catalog."""
+def test_settings_are_right(registry: Registry) -> None:
+    """The settings' examples make a catalog and servers."""
     for language, text in BLOCKS:
         if language == "toml":
-            profiles = tomllib.loads(text)["profiles"]
-            assert AgentCatalog(registry, profiles).profile("careful") is not None
+            tables = tomllib.loads(text)
+            if "profiles" in tables:
+                catalog = AgentCatalog(registry, tables["profiles"])
+                assert catalog.profile("careful") is not None
+            assert McpServers(tables.get("mcp", {}), registry) is not None
 
 
 def test_a_broken_example_would_be_found(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ async def _generator(text: str) -> AsyncIterator[str]:
         ({"risk": "low", "tags": "one"}, echo, "tags"),
         ({"risk": "low", "tags": (1,)}, echo, "tags"),
         ({"risk": "low", "name": "no spaces"}, echo, "is not a name for a tool"),
-        ({"risk": "low", "name": "n" * 101}, echo, "is not a name for a tool"),
+        ({"risk": "low", "name": "n" * 201}, echo, "is not a name for a tool"),
         ({"risk": "low"}, _generator, "is a generator"),
         ({"risk": "low", "name": "five"}, 5, "not callable"),
     ],

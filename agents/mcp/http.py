@@ -1,0 +1,136 @@
+"""A link to an MCP server at a URL: the protocol's streamable HTTP, one POST a message.
+
+Source: modelcontextprotocol.io, specification 2025-06-18 (transports). Requests are made by the
+standard library in threads; a server of the settings file may be inside, so no address is barred.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import itertools
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
+
+import msgspec
+
+from agents.mcp.link import LinkBroken
+from agents.mcp.wire import PROTOCOL_VERSION, decode
+from agents.threads import Threads
+from control_tower.errors import ToolFailed
+from events.payloads import JsonObject
+
+TIMEOUT_S = 60.0
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+_THREADS = Threads("mcp", limit=64)
+
+
+class HttpLink:
+    """Implements :class:`agents.mcp.link.Link`; there is no connection to lose between calls."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self._name = name
+        self._parts = urlsplit(url)
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise LinkBroken(f"The address of the MCP server {name} is not one of http or https.")
+        self._ids = itertools.count(1)
+        self._session: str | None = None
+        self._lost = asyncio.Event()
+
+    async def request(self, method: str, params: JsonObject) -> JsonObject:
+        """Return the result of a request; see :class:`agents.mcp.link.Link`."""
+        number = next(self._ids)
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        try:
+            reply = await _THREADS.run(partial(self._post, message, number))
+        except (OSError, http.client.HTTPException) as error:
+            self._lost.set()
+            said = str(error) or type(error).__name__
+            raise LinkBroken(f"The MCP server {self._name} does not answer: {said}") from error
+        if reply is None:
+            raise LinkBroken(f"The MCP server {self._name} gave no reply.")
+        return _result(reply)
+
+    async def notify(self, method: str) -> None:
+        """Send a notification."""
+        try:
+            await _THREADS.run(partial(self._post, {"jsonrpc": "2.0", "method": method}, None))
+        except (OSError, http.client.HTTPException) as error:
+            raise LinkBroken(f"The MCP server {self._name} does not answer.") from error
+
+    async def until_broken(self) -> None:
+        """Return when a request has failed, or the server has forgotten us."""
+        await self._lost.wait()
+
+    async def close(self) -> None:
+        """Do nothing: the server forgets us in its own time."""
+        self._lost.set()
+
+    def _post(self, message: JsonObject, number: int | None) -> JsonObject | None:
+        """Send a message; return the reply to request ``number``. Blocks."""
+        parts = self._parts
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            connection.request("POST", target, msgspec.json.encode(message), self._headers())
+            with contextlib.closing(connection.getresponse()) as answer:
+                return self._reply(answer, number)
+        finally:
+            connection.close()
+
+    def _reply(self, answer: http.client.HTTPResponse, number: int | None) -> JsonObject | None:
+        if answer.status == 404 and self._session is not None:
+            raise ConnectionError("it has forgotten our session")
+        if answer.status >= 400:
+            raise ConnectionError(f"HTTP {answer.status}")
+        self._session = answer.headers.get("Mcp-Session-Id", self._session)
+        for body in _messages(answer):
+            if number is not None and body.get("id") == number and "method" not in body:
+                return body
+        return None
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": PROTOCOL_VERSION,
+        }
+        if self._session is not None:
+            headers["Mcp-Session-Id"] = self._session
+        return headers
+
+
+def _messages(answer: http.client.HTTPResponse) -> Iterator[JsonObject]:
+    """Yield the messages of a reply, which is one JSON text or a stream of events."""
+    if answer.headers.get_content_type() != "text/event-stream":
+        message = decode(answer.read(MAX_REPLY_BYTES))
+        if message is not None:
+            yield message
+        return
+    data, size = b"", 0
+    while (line := answer.readline(MAX_REPLY_BYTES)) and size < MAX_REPLY_BYTES:
+        size += len(line)
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"data:"):
+            data += line[5:].strip() + b"\n"
+        elif not line and data:
+            message = decode(data)
+            data = b""
+            if message is not None:
+                yield message
+
+
+def _result(reply: JsonObject) -> JsonObject:
+    """Return the result of a reply.
+
+    Raises:
+        ToolFailed: when it is an error.
+    """
+    result, error = reply.get("result"), reply.get("error")
+    if isinstance(result, dict):
+        return result
+    said = error.get("message") if isinstance(error, dict) else None
+    raise ToolFailed(f"The MCP server refused: {said or 'no reason'}")
