@@ -15,7 +15,7 @@ from control_tower import errors
 from control_tower.accounts import NOTHING, Account, MustWait, OverLimit, QuotaWarning
 from control_tower.calls import Call, Kind
 from control_tower.commands import QuotaIncrease
-from control_tower.lifecycle import Lifecycle
+from control_tower.lifecycle import PARENT_ENDED, Lifecycle
 from control_tower.ports import ModelRequest, Models
 from control_tower.process import Process, Proposal
 from control_tower.questions import Questions
@@ -45,16 +45,24 @@ class Budget:
     waiting: dict[str, list[tuple[Process, Call]]] = field(default_factory=dict)
 
     def open(self, pcb: ProcessControlBlock) -> Account:
-        """Return the account that a mission draws on.
+        """Return a mission's own account.
 
         A mission without relatives has it opened here; a family's are opened by :meth:`restore`.
         """
-        owner = pcb.account_pid or pcb.pid
-        account = self.accounts.get(owner)
+        account = self.accounts.get(pcb.pid)
         if account is None:
             account = Account(pcb.quota, pcb.usage, warned=pcb.warned)
-            self.accounts[owner] = account
+            self.accounts[pcb.pid] = account
         return account
+
+    def find(self, pcb: ProcessControlBlock) -> Account | None:
+        """Return the account that a mission draws on.
+
+        None when that is a relative's who has ended: this mission ends with it.
+        """
+        if pcb.account_pid is None:
+            return self.open(pcb)
+        return self.accounts.get(pcb.account_pid)
 
     def restore(self, family: Sequence[ProcessControlBlock]) -> None:
         """Open the accounts of a family after a restart: a root and its live descendants.
@@ -72,8 +80,7 @@ class Budget:
             parent = next((each for each in family if each.pid == pcb.parent_pid), None)
             if parent is None:
                 self.accounts[pcb.pid] = Account(pcb.quota, used, warned=pcb.warned)
-            else:
-                above = self.open(parent)
+            elif (above := self.find(parent)) is not None:
                 self.accounts[pcb.pid] = above.adopt(pcb.quota, used, warned=pcb.warned)
 
     def rested(self, pcb: ProcessControlBlock) -> None:
@@ -87,7 +94,10 @@ class Budget:
         Raises:
             QuotaExceeded: if the parent has nothing left of it.
         """
-        carved = self.open(parent).carve(quota)
+        account = self.find(parent)
+        if account is None:
+            raise errors.QuotaExceeded("The mission whose quota this one shares has ended.")
+        carved = account.carve(quota)
         if isinstance(carved, OverLimit):
             raise errors.QuotaExceeded(f"Nothing is left of the parent's {carved.resource}.")
         self.accounts[pid] = carved
@@ -100,8 +110,8 @@ class Budget:
         relative's account holds for them is charged in full.
         """
         self.waiting.pop(pcb.pid, None)
-        if pcb.account_pid is not None:
-            account = self.open(pcb)
+        account = None if pcb.account_pid is None else self.accounts.get(pcb.account_pid)
+        if account is not None:
             for reserved in in_flight:
                 account.settle(reserved, reserved)
         if pcb.parent_pid is None:
@@ -118,27 +128,36 @@ class Budget:
         used = msgspec.structs.replace(child.usage, elapsed_seconds=0.0)
         p.edit(usage=p.pcb.usage.plus(used))
         if (child.account_pid or child.pid) == child.pid:
-            account = self.accounts.pop(child.pid, None)
-            if account is not None:
-                self.warn(p, self.open(p.pcb).give_back(account))
+            account, above = self.accounts.pop(child.pid, None), self.find(p.pcb)
+            if account is not None and above is not None:
+                self.warn(p, above.give_back(account))
+        self._made_room(p)
 
     def orphaned(self, child: ProcessControlBlock) -> None:
         """A child ended after its parent: there is nobody to give its account back to."""
         self.accounts.pop(child.pid, None)
 
-    def draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
-        """Reserve what a call will use; None when it must wait or a person is asked."""
+    def draw(self, p: Proposal, call: Call, *, at_once: bool = False) -> ResourceUsage | None:
+        """Reserve what a call will use; None when it must wait or a person is asked.
+
+        Given back if the proposal is refused, but for a call that is settled ``at_once``, in the
+        proposal in which it is made.
+        """
         wanted = self.price(call)
-        owner = p.pcb.account_pid or p.pcb.pid
-        account = self.open(p.pcb)
+        account = self.find(p.pcb)
+        if account is None:
+            self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
+            return None
         verdict = account.reserve(wanted)
         if isinstance(verdict, OverLimit):
             self._at_limit(p, call, verdict)
             return None
         if isinstance(verdict, MustWait):
+            owner = p.pcb.account_pid or p.pcb.pid
             self.waiting.setdefault(owner, []).append((p.process, call))
             return None
-        p.otherwise.append(lambda _: account.release(wanted))
+        if not at_once:
+            p.otherwise.append(lambda _: account.release(wanted))
         return wanted
 
     def may_speak(self, p: Proposal, call: Call) -> bool:
@@ -146,7 +165,10 @@ class Budget:
 
         If there is none, a person is asked or the mission ends, as at any limit.
         """
-        account = self.open(p.pcb)
+        account = self.find(p.pcb)
+        if account is None:
+            self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
+            return False
         verdict = account.reserve(SPEECH)
         if isinstance(verdict, OverLimit):
             self._at_limit(p, call, verdict)
@@ -160,6 +182,11 @@ class Budget:
         account = self.accounts.get(pcb.account_pid or pcb.pid)
         if account is not None:
             account.used = account.used.plus(ResourceUsage(events=count))
+
+    def waits(self, process: Process, call: Call) -> bool:
+        """Whether a call waits for room that others in flight hold."""
+        owner = process.pcb.account_pid or process.pid
+        return any(waiting is call for _, waiting in self.waiting.get(owner, ()))
 
     def price(self, call: Call) -> ResourceUsage:
         """Return what a call reserves."""
@@ -184,11 +211,19 @@ class Budget:
 
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used, free what was reserved, and let waiting calls try again."""
-        account = self.open(p.pcb)
+        account = self.find(p.pcb)
         p.edit(usage=p.pcb.usage.plus(used))
         if used != NOTHING:
             self.users.charge(p, used)
-        self.warn(p, account.settle(reserved, used))
+        if account is not None:
+            self.warn(p, account.settle(reserved, used))
+        self._made_room(p)
+
+    def _made_room(self, p: Proposal) -> None:
+        """Let waiting calls try again, and keep the limits that a child's extension raised."""
+        account = self.accounts.get(p.pcb.pid)
+        if account is not None and account.quota != p.pcb.quota:
+            p.edit(quota=account.quota)
         waiting = self.waiting.pop(p.pcb.account_pid or p.pcb.pid, [])
         if waiting:
             p.then.append(partial(self._try_again, waiting))
@@ -208,7 +243,9 @@ class Budget:
 
     def extend(self, p: Proposal, increase: QuotaIncrease) -> None:
         """Raise limits, and say so."""
-        account = self.open(p.pcb)
+        account = self.find(p.pcb)
+        if account is None:
+            raise errors.Conflict("The mission whose quota this one shares has ended.")
         before = account.quota
         account.extend(increase)
         if (p.pcb.account_pid or p.pcb.pid) == p.pcb.pid:
@@ -219,3 +256,4 @@ class Budget:
                 resource = "elapsed_seconds" if name == "timeout_seconds" else name[4:]
                 used = getattr(account.used, resource)
                 p.event(QuotaExtended(resource=resource, used=used, limit=new))
+        self._made_room(p)

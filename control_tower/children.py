@@ -10,7 +10,7 @@ from control_tower.budget import Budget
 from control_tower.calls import Call, Kind, Spawn
 from control_tower.errors import AgentError, ChildFailed, ToolInvalid
 from control_tower.journal import Journal
-from control_tower.lifecycle import DEADLINE, Lifecycle
+from control_tower.lifecycle import DEADLINE, PARENT_ENDED, Lifecycle
 from control_tower.memory import Memory
 from control_tower.outcomes import complete, fail, new_record
 from control_tower.ports import Catalog, Store
@@ -52,16 +52,16 @@ class Family:
         if self.catalog.program(request.agent) is None:
             fail(p, record, ToolInvalid(f"There is no agent {request.agent}."))
             return
-        if self.budget.draw(p, call) is None:
+        reserved = self.budget.draw(p, call, at_once=True)
+        if reserved is None:
             return
         child = self.submissions.child(p.pcb, request.agent, request.mission, request.quota)
         try:
             child = self._carve(p.pcb, child, request)
         except AgentError as error:
-            self.budget.open(p.pcb).release(self.budget.price(call))
+            self.budget.settle(p, reserved, ResourceUsage())
             fail(p, record, error)
             return
-        reserved = self.budget.price(call)
         self.budget.settle(p, reserved, ResourceUsage(children=1))
         event = self.submissions.propose_child(p, child)
         made = msgspec.structs.replace(record, child_pid=child.pid)
@@ -122,7 +122,7 @@ class Family:
     def _end_child(self, process: Process) -> None:
         def change(p: Proposal) -> None:
             if p.pcb.state is not State.TERMINATED:
-                self.lifecycle.finish(p, Outcome.CANCELLED, reason="its parent ended")
+                self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
 
         self.host.post(process, change)
 

@@ -89,7 +89,9 @@ class Kernel:
         self.store.submit(unit)
 
     def _committed(self, p: Proposal, commit: Commit) -> None:
-        p.process.unit = None
+        unit, p.process.unit = p.process.unit, None
+        if unit is not None and p.pcb.state is State.TERMINATED:
+            unit.after.clear()  # deltas streamed while the end was on its way: nothing follows it
         p.apply(commit)
         self._concluded(p, commit)
 

@@ -51,6 +51,9 @@ RUNTIME = "runtime"
 PARK = "park"
 LOOK = "look"
 
+PARENT_ENDED = "its parent ended"
+"""Why a child is cancelled that outlived its parent."""
+
 _ENDED = {
     Outcome.FAILED: MissionFailed,
     Outcome.CANCELLED: MissionCancelled,

@@ -74,7 +74,9 @@ class Runs:
         if not run.journal.replaying:
             for call in tuple(run.pending.values()):
                 record = run.journal.find(call.step)
-                if record is not None and _may_begin(record):
+                if record is None or self.budget.waits(process, call):
+                    continue
+                if _may_begin(record):
                     process.inbox.append(partial(self._made, call))
         run.advance()
 
@@ -237,7 +239,7 @@ class Runs:
 
     def draw_again(self, process: Process, call: Call) -> None:
         """Let a call try again that had waited for others' settlements."""
-        if process.run is not None and call.step in process.run.pending:
+        if process.run is not None and process.run.pending.get(call.step) is call:
             self.post(process, partial(self._made, call))
 
     def spawn_child(self, p: Proposal, call: Call, request: Spawn) -> None:

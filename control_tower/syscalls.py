@@ -27,7 +27,7 @@ from control_tower.calls import (
 )
 from control_tower.errors import AgentError, BreakerOpen, ToolTimeout, agent_error
 from control_tower.journal import FINAL
-from control_tower.outcomes import complete, fail, new_record, say_retry, say_started
+from control_tower.outcomes import complete, error_json, fail, new_record, say_retry, say_started
 from control_tower.ports import ModelRequest, ToolPlan, Tools
 from control_tower.process import Process, Proposal
 from control_tower.questions import Questions
@@ -303,5 +303,5 @@ def _tool_call(p: Proposal, record: StepRecord, end: EffectEnd) -> InsertToolCal
         status = "timeout"
     elif end.error is not None:
         status = "error"
-    error = None if end.error is None else end.error.message
+    error = None if end.error is None else error_json(end.error.code, end.error.message)["message"]
     return InsertToolCall(record.name, p.pcb.pid, record.step, status, end.latency_ms, p.now, error)

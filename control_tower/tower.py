@@ -400,8 +400,10 @@ class Tower:
                     f"To extend, say how much to add to max_{question.resource}.", field="quota"
                 )
             self._a.budget.extend(p, increase)
+        over_quota = self._a.lifecycle.over_quota
+        answered = self._a.questions.answer(p, question, answer, by, over_quota)
         p.process.resumed_by = ("answered", interrupt_id, by)
-        return self._a.questions.answer(p, question, answer, by, self._a.lifecycle.over_quota)
+        return answered
 
     async def _open_question(self, caller: Caller, session_id: str) -> InterruptRecord | None:
         query = InterruptQuery(
@@ -441,7 +443,7 @@ class Tower:
                 "answered": question.interrupt_id,
             }
             self._remember(p, caller, submission.idempotency_key, body_sha256, reply)
-            return lambda _: reply
+            return partial(_with_offset, reply)
 
         return await self._a.kernel.command(process, change, ack)
 

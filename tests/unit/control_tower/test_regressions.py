@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from control_tower.commands import (
+    ConfirmationAnswer,
+    DecisionAnswer,
+    QuotaIncrease,
+    Submission,
+)
 from control_tower.context import Context
-from control_tower.errors import Parked
+from control_tower.errors import Parked, QuotaExceeded, ToolFailed
+from control_tower.ports import InterruptQuery
+from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
 from tests.rig.tower import ALICE, World
 
@@ -187,5 +195,202 @@ def test_the_priority_of_a_mission_at_rest_can_be_changed() -> None:
         shown = await world.tower.set_priority(ALICE, pid, Priority.LOW)
         assert (shown["priority"], shown["state"]) == ("low", "blocked")
         assert (await world.ended(pid))["result"] == "done"
+
+    world.run(scenario)
+
+
+def test_nothing_streamed_while_the_end_is_on_its_way_follows_it() -> None:
+    """A delta of the moment in which the mission is cancelled is dropped."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        while True:
+            ctx.delta("on and on")
+            await asyncio.sleep(0.001)
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(0.01)
+        process = world.tower._a.kernel.memory.processes[pid]
+        cancel = asyncio.ensure_future(world.tower.cancel(ALICE, pid))
+        while process.unit is None:
+            await asyncio.sleep(0)
+        world.tower._a.kernel.runs.publish_delta(process, None, 1, 0, "too late")
+        await cancel
+        ended = world.ledger.last(pid, "mission.cancelled")
+        assert world.ledger.deltas
+        assert all(delta["after"] < ended["offset"] for delta in world.ledger.deltas)
+
+    world.run(scenario)
+
+
+def test_an_answer_by_message_sent_again_gets_the_same_reply() -> None:
+    """With its key it is a duplicate, the offset included."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        return await ctx.clarify("Which?")
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        session_id = (await world.question(pid))["session_id"]
+        submission = Submission(mission="red", session_id=session_id, idempotency_key="k")
+
+        async def send() -> dict[str, Any]:
+            return await world.tower.send_message(ALICE, "red", submission, body_sha256="b")
+
+        first = await send()
+        assert "answered" in first
+        assert await send() == {**first, "duplicate": True}
+
+    world.run(scenario)
+
+
+def test_children_on_their_parents_quota_leave_no_account_behind() -> None:
+    """The parent's end closes its account, whatever its children still do."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        while True:
+            await ctx.step("live", asyncio.sleep, 0.001, idempotent=True)
+
+    async def main(ctx: Context) -> str:
+        await ctx.spawn("child", "live on")
+        await ctx.sleep(0.01)
+        return "done"
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        mission = await world.ended(pid)
+        assert (await world.ended(mission["children"][0]))["outcome"] == "cancelled"
+        assert not world.tower._a.budget.accounts
+
+    world.run(scenario)
+
+
+def test_what_a_child_was_allowed_beyond_its_parents_limits_is_kept() -> None:
+    """A parent's stored limits cover what its children used, extensions included."""
+    world = World()
+
+    async def look() -> str:
+        return "seen"
+
+    async def child(ctx: Context) -> str:
+        for _ in range(3):
+            await ctx.tool("look")
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        born = await ctx.spawn("child", "go", ResourceQuota(max_tool_calls=1))
+        return str(await born.result())
+
+    world.tools.add(look)
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=1))
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        question = await world.question(child_pid)
+        more = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_tool_calls=5))
+        await world.tower.answer(ALICE, question["interrupt_id"], more)
+        mission = await world.ended(pid)
+        assert (mission["usage"]["tool_calls"], mission["quota"]["max_tool_calls"]) == (3, 6)
+
+    world.run(scenario)
+
+
+def test_a_call_that_waits_for_a_childs_share_goes_on_when_the_child_has_ended() -> None:
+    """What an ended child gives back makes room for its parent's calls."""
+    world = World()
+
+    async def look() -> str:
+        return "seen"
+
+    async def child(ctx: Context) -> str:
+        await ctx.sleep(1)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        await ctx.spawn("child", "go", ResourceQuota(max_tool_calls=2))
+        return str(await ctx.tool("look"))
+
+    world.tools.add(look)
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=2))
+        assert (await world.ended(pid, 5))["result"] == "seen"
+
+    world.run(scenario)
+
+
+def test_an_approved_call_may_wait_for_room() -> None:
+    """It is tried again when there is some, not over and over."""
+    world = World()
+
+    async def look() -> str:
+        await asyncio.sleep(5)
+        return "seen"
+
+    async def main(ctx: Context) -> list[Any]:
+        async def one(inner: Context) -> Any:
+            return await inner.tool("look")
+
+        async def other(inner: Context) -> Any:
+            try:
+                return await inner.tool("wipe")
+            except QuotaExceeded:
+                return "no more"
+
+        return await ctx.parallel(one, other)
+
+    async def wipe() -> str:
+        return "wiped"
+
+    world.tools.add(look)
+    world.tools.add(wipe, confirm=True)
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=1))
+        await asyncio.sleep(1)
+        asked = (await world.tower.interrupts(ALICE, InterruptQuery()))[0]
+        await world.tower.answer(ALICE, asked["interrupt_id"], ConfirmationAnswer(approved=True))
+        await asyncio.sleep(1)
+        finish = DecisionAnswer(decision="finish")
+        question = await world.question(pid)
+        assert question["kind"] == "resource_exhausted"
+        await world.tower.answer(ALICE, question["interrupt_id"], finish)
+        assert (await world.ended(pid, 20))["result"] == ["seen", "no more"]
+
+    world.run(scenario)
+
+
+def test_an_error_that_cannot_be_encoded_does_not_lose_the_mission() -> None:
+    """The record of the tool's health has room for whole characters only."""
+    world = World()
+
+    async def look() -> str:
+        raise ToolFailed("half a \ud83d")
+
+    async def main(ctx: Context) -> str:
+        return str(await ctx.tool("look"))
+
+    world.tools.add(look)
+    world.agent(main)
+
+    async def scenario() -> None:
+        mission = await world.ended(await world.submit(), 5)
+        assert mission["error"] == {"code": "tool_failed", "message": "half a ?"}
 
     world.run(scenario)
