@@ -6,7 +6,7 @@ says behind how many of the view's frames each own piece stands, so that the two
 order in which they came about, with one write a tick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from events.replay import Position
@@ -22,8 +22,9 @@ class Outlet(Protocol):
     :meth:`events.hub.Hub.stuck`.
     """
 
-    def write(self, frames: bytes) -> None:
-        """Send whole WebSocket frames. Never blocks; ignored once the connection is closing."""
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send whole WebSocket frames. Never blocks; asked for once and not called when gone."""
 
     def buffered(self) -> int:
         """Return how many bytes wait here for the client to read."""

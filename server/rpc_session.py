@@ -163,11 +163,11 @@ class RpcSession:
         if not in_rate and self._bucket is not None and self._bucket.flooding:
             return Received(close=(Close.FLOODING, "too many messages"))
         try:
-            envelope = _decode(text)
-        except msgspec.ValidationError:
-            return _refused(None, InvalidRequest("A message is one JSON-RPC object."))
+            envelope = _envelope(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return self._strike()
+        if envelope is None:
+            return _refused(None, InvalidRequest("A message is one JSON-RPC object."))
         request_id = _id_of(envelope.id)
         try:
             if not in_rate:
@@ -207,6 +207,16 @@ class RpcSession:
         if _NUL.search(text):
             raise InvalidParams("The character NUL is not allowed.")
         return Call(request_id, name, method, _params(method, envelope.params))
+
+
+def _envelope(text: str) -> _Envelope | None:
+    """Return the message's members; None if it is JSON but no object."""
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        # It stopped at the first value of a wrong type; is what follows JSON at all?
+        msgspec.json.decode(text)
+        return None
 
 
 def _id_of(given: object) -> RequestId:
