@@ -6,6 +6,7 @@ PYTHON = $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; d
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin
+SERVING := .venv/.installed-to-serve
 STAMP := .venv/.installed
 WORKERS ?= auto
 
@@ -20,14 +21,21 @@ help:
 	@echo "make bench   the benchmarks, printed as a table"
 	@echo "make clean   remove what these commands made, but never data/"
 
-$(STAMP): pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --editable
+
+$(SERVING): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=…)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[dev]"
+	$(INSTALL) .
 	@touch $@
 
-run: $(STAMP)
+# What tests and checks need on top of what serving needs.
+$(STAMP): $(SERVING)
+	$(INSTALL) ".[dev]"
+	@touch $@
+
+run: $(SERVING)
 	$(BIN)/tower serve
 
 test: $(STAMP) test-js
