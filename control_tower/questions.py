@@ -172,6 +172,15 @@ class Questions:
             say_started(p, record)
         p.edit(current_step=record.step)
         p.event(interrupts.raised(question))
+        self._set_alarm(p, question)
+
+    def wait_again(self, p: Proposal, interrupt_id: str) -> None:
+        """A program that is run again has come to its question: it may still expire."""
+        question = p.find_interrupt(interrupt_id)
+        if question is not None and question.status is InterruptStatus.PENDING:
+            self._set_alarm(p, question)
+
+    def _set_alarm(self, p: Proposal, question: InterruptRecord) -> None:
         if question.expires_at is not None:
             alarm, when = Alarm(p.pcb.pid, EXPIRY, question.interrupt_id), question.expires_at
             p.then.append(lambda _: self.timers.set(alarm, when))

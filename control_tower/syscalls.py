@@ -108,6 +108,8 @@ class Syscalls:
             self._begin(p, call)
         elif record.status is StepStatus.STARTED:
             self._go_on(p, call, record)
+        elif record.interrupt_id is not None:
+            self.questions.wait_again(p, record.interrupt_id)
 
     def _begin(self, p: Proposal, call: Call) -> None:  # noqa: C901  # the table of calls
         if not isinstance(call.request, EFFECTS) and not self.effects.may_speak(p, call):
@@ -138,7 +140,8 @@ class Syscalls:
 
     def _go_on(self, p: Proposal, call: Call, record: StepRecord) -> None:
         """A call whose intent is recorded, made by a program that is run again."""
-        if call.kind is Kind.SLEEP:
+        if record.kind == Kind.SLEEP and record.wake_at is not None:
+            self._wake_at(p, record.step, record.wake_at)
             return
         if isinstance(call.request, Join):
             self._look(p, call.request.child_pid)
@@ -151,7 +154,8 @@ class Syscalls:
             again = msgspec.structs.replace(record, attempt=record.attempt + 1, reserved=None)
             self._attempt(p, call, again)
         else:
-            self.questions.doubt(p, record, "cut by a restart")
+            cut = msgspec.structs.replace(record, reserved=None)
+            self.questions.doubt(p, cut, "cut by a restart")
 
     def _attempt(self, p: Proposal, call: Call, record: StepRecord, delay_s: float = 0.0) -> None:
         """Commit the intent of an attempt; the effect starts behind it."""
@@ -239,7 +243,10 @@ class Syscalls:
         record = new_record(p, call, StepStatus.STARTED, wake_at=wake_at)
         p.save_step(record)
         say_started(p, record)
-        alarm = Alarm(p.pcb.pid, WAKE, call.step)
+        self._wake_at(p, call.step, wake_at)
+
+    def _wake_at(self, p: Proposal, step: str, wake_at: float) -> None:
+        alarm = Alarm(p.pcb.pid, WAKE, step)
         p.then.append(lambda _: self.timers.set(alarm, wake_at))
 
     def woke(self, p: Proposal, step: str) -> None:
