@@ -28,6 +28,10 @@ CLOSE_GRACE_S = 1.0
 """How long a cancelled program may clean up before its coroutine is closed."""
 
 
+CARRIED_CHARACTERS = 256 * 1024
+"""How much replayed text is streamed again at most: it goes out as one event."""
+
+
 class Host(Protocol):
     """The kernel as a run sees it. All of it is called on the event loop."""
 
@@ -57,9 +61,10 @@ class Run:
     """One execution of a program.
 
     ``code_running`` counts the branches that are executing code rather than waiting in a call.
+    ``first_here``: none before it has streamed text in this life of the server.
     """
 
-    def __init__(self, pid: str, journal: Journal, host: Host) -> None:
+    def __init__(self, pid: str, journal: Journal, host: Host, *, first_here: bool = False) -> None:
         self.pid = pid
         self.journal = journal
         self.code_running = 0
@@ -68,6 +73,8 @@ class Run:
         self.pending: dict[str, Call] = {}
         self._host = host
         self._held: list[Call] = []
+        self._first_here = first_here
+        self._lost: list[str] = []
         self._text_at = 0
         self._killed = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -187,11 +194,22 @@ class Run:
         return made
 
     def stream(self, text: str) -> None:
-        """Stream text outside a step. In replay it was seen already: it is only counted."""
+        """Stream text outside a step.
+
+        In replay it was streamed before, and is only counted; but what an earlier life of the
+        server streamed has gone with it, so the first text that is new carries that along.
+        """
+        if self.closed:
+            return
         at = self._text_at
         self._text_at += len(text)
-        if not self.closed and not self.journal.replaying:
-            self._host.text_streamed(self, at, text)
+        if self.journal.replaying:
+            self._lost.append(text)
+            return
+        lost, self._lost = "".join(self._lost), []
+        if self._first_here and lost and len(lost) <= CARRIED_CHARACTERS:
+            at, text = 0, lost + text
+        self._host.text_streamed(self, at, text)
 
     async def fan_out(self, branches: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
         """Run branches side by side; when all have ended, return their results in order.

@@ -46,7 +46,10 @@ class EffectRunner(Protocol):
 
 @dataclass(slots=True)
 class Runs:
-    """Launches programs and carries out their calls; ``run.Host`` and ``syscalls.Effects``."""
+    """Launches programs and carries out their calls; ``run.Host`` and ``syscalls.Effects``.
+
+    ``streamed``: live missions that have streamed text in this life of the server.
+    """
 
     catalog: Catalog
     services: Services
@@ -60,6 +63,7 @@ class Runs:
     post: Callable[[Process, Change], None]
     syscalls: Syscalls = field(init=False)
     children: Children = field(init=False)
+    streamed: set[str] = field(default_factory=set)
 
     def go_on(self, process: Process) -> None:
         """A mission that is running: launch its program, or let it have what came for it."""
@@ -89,7 +93,8 @@ class Runs:
         profile = None if pcb.profile is None else self.catalog.profile(pcb.profile)
         process.begun.clear()
         process.held.clear()
-        run = process.run = Run(pcb.pid, journal, self)
+        first_here = pcb.pid not in self.streamed
+        run = process.run = Run(pcb.pid, journal, self, first_here=first_here)
         ctx = Context(pcb, run, self.services, profile)
         run.launch(partial(program, ctx))
 
@@ -98,6 +103,7 @@ class Runs:
         for task in process.effects.values():
             task.cancel()
         process.effects.clear()
+        self.streamed.discard(process.pid)
         if process.run is not None:
             process.run.abandon()
             process.run = None
@@ -133,6 +139,7 @@ class Runs:
         """The program streamed text outside a step."""
         process = self._process_of(run)
         if process is not None:
+            self.streamed.add(run.pid)
             self.publish_delta(process, None, process.pcb.attempt, at, text)
 
     def _process_of(self, run: Run) -> Process | None:
