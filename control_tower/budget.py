@@ -103,17 +103,25 @@ class Budget:
         self.accounts[pid] = carved
         return carved.quota
 
-    def close(self, pcb: ProcessControlBlock, in_flight: Iterable[ResourceUsage]) -> None:
+    def close(
+        self,
+        pcb: ProcessControlBlock,
+        in_flight: Iterable[ResourceUsage],
+        cut: Iterable[ResourceUsage],
+    ) -> None:
         """Forget a root mission's account; a child's is given back to its parent's.
 
-        ``in_flight`` is what its calls still hold: nobody will learn their outcome, so what a
-        relative's account holds for them is charged in full.
+        Nobody will learn the outcome of the calls that have none, so they are charged in full to
+        a relative's account: ``in_flight`` is what they hold of it, ``cut`` what calls of an
+        earlier life of the server had reserved, which nothing holds any more.
         """
         self.waiting.pop(pcb.pid, None)
         account = None if pcb.account_pid is None else self.accounts.get(pcb.account_pid)
         if account is not None:
             for reserved in in_flight:
                 account.settle(reserved, reserved)
+            for reserved in cut:
+                account.settle(NOTHING, reserved)
         if pcb.parent_pid is None:
             self.accounts.pop(pcb.pid, None)
 

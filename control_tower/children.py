@@ -114,12 +114,14 @@ class Family:
     def ended(self, pcb: ProcessControlBlock) -> None:
         """A mission has ended: its children end with it, and its parent learns of it."""
         for child_pid in pcb.children:
-            self.memory.with_process(child_pid, self._end_child)
+            self.memory.with_process(child_pid, self.end_with_parent)
         if pcb.parent_pid is not None:
             tell, forget = partial(self._tell_parent, pcb), partial(self.budget.orphaned, pcb)
             self.memory.with_process(pcb.parent_pid, tell, forget)
 
-    def _end_child(self, process: Process) -> None:
+    def end_with_parent(self, process: Process) -> None:
+        """End a child whose parent has ended."""
+
         def change(p: Proposal) -> None:
             if p.pcb.state is not State.TERMINATED:
                 self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)

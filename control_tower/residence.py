@@ -21,6 +21,7 @@ from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
 from control_tower.questions import EXPIRY, Questions
+from control_tower.quotas import ResourceUsage
 from control_tower.records import InterruptStatus, ProcessControlBlock
 from control_tower.states import Outcome, State
 from control_tower.syscalls import WAKE, Syscalls
@@ -82,8 +83,21 @@ class Residence:
             after = page[-1].pid
             self._restore(page)
             await asyncio.sleep(0)
+        await self._end_orphans()
         self.kernel.admission.closed = False
         self.kernel.fill()
+
+    async def _end_orphans(self) -> None:
+        """End children whose parent's end was the last thing that was committed of the family."""
+        alive = self.memory.processes.keys() | self.resting.keys()
+        ready = tuple(self.memory.processes.values())
+        lineages = [(process.pid, process.pcb.lineage) for process in ready]
+        lineages += [(pid, at_rest.lineage or ()) for pid, at_rest in self.resting.items()]
+        for pid, lineage in lineages:
+            if len(lineage) > 1 and lineage[-2] not in alive:
+                process = await self.memory.load(pid)
+                if process is not None:
+                    self.family.end_with_parent(process)
 
     def _restore(self, page: list[ProcessControlBlock]) -> None:
         unit = Unit()
@@ -123,10 +137,11 @@ class Residence:
                 self.memory.with_process(pcb.pid, self._admit)
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
             self.memory.with_process(pcb.pid, self._admit)
+        elif pcb.children and pcb.state in (State.WAITING, State.BLOCKED):
+            # A child may have ended without its parent having been told.
+            self.timers.set(Alarm(pcb.pid, LOOK, ""), self.clock.now())
         elif pcb.alarm_at is not None:
             self.timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
-        elif pcb.state is State.BLOCKED and pcb.state_reason == "child":
-            self.timers.set(Alarm(pcb.pid, LOOK, ""), self.clock.now())
 
     def _admit(self, process: Process) -> None:
         self.kernel.post(process, self.lifecycle.admitted)
@@ -186,9 +201,16 @@ class Residence:
         self.resting.pop(pcb.pid, None)
         if pcb.outcome is not None:
             self.ended[pcb.outcome.value] += 1
-        open_steps = process.journal.open.values() if process.journal else ()
-        self.budget.close(pcb, [r.reserved for r in open_steps if r.reserved is not None])
+        self._close_account(process)
         self.family.ended(pcb)
+
+    def _close_account(self, process: Process) -> None:
+        in_flight: list[ResourceUsage] = []
+        cut: list[ResourceUsage] = []
+        for record in process.journal.open.values() if process.journal else ():
+            if record.reserved is not None:
+                (in_flight if record.step in process.begun else cut).append(record.reserved)
+        self.budget.close(process.pcb, in_flight, cut)
 
     def ring(self, alarm: Alarm) -> None:
         """An alarm rang: see to its mission."""
