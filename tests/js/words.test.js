@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { announcements } from "../../static/js/chat/announce.js";
+import { announcements, asks } from "../../static/js/chat/announce.js";
 import { readDraft, readOutbox, writeDraft, writeOutbox } from "../../static/js/chat/drafts.js";
 import { headline } from "../../static/js/chat/headline.js";
 import { emptyMission } from "../../static/js/chat/model.js";
@@ -82,6 +82,9 @@ describe("announcements", () => {
     const events = [event("mission.started"), event("llm.delta"), event("step.started")];
     assert.equal(announcements(events, "s"), "Mission started.");
     assert.equal(announcements(events, "other"), "");
+    assert.equal(announcements([{ ...events[0], offset: 7 }], "s", 7), "", "what was there before is not news");
+    assert.equal(asks([{ kind: "clarification", message: "Who?" }]), "Your answer is needed: Who?");
+    assert.equal(asks([]), "");
     assert.equal(announcements([...events, event("interrupt.raised", { kind: "confirmation", message: "Run t?" })], "s"), "Your approval is needed: Run t?");
   });
 });

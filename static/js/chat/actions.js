@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals-core";
 import { readOutbox, writeDraft, writeOutbox } from "./drafts.js";
 import { download, fetchRest } from "./rest.js";
-import { go, model, reportUnlessMissing, sessionId, toast, tower } from "./store.js";
+import { go, goToNew, model, reportUnlessMissing, sessionId, toast, tower } from "./store.js";
 import { mergeSessions } from "./reduce.js";
 
 /** @typedef {import("./drafts.js").Outgoing} Outgoing */
@@ -48,7 +48,7 @@ async function deliver({ key, session_id, text }) {
   try {
     const sent = await tower.call("message.send", params, { timeoutMs: 0 });
     settle(key, { message_id: sent.message_id, session_id: sent.session_id });
-    if (!session_id && sessionId.value === null) go(sent.session_id);
+    if (!session_id && sessionId.value === null) goToNew(sent.session_id);
   } catch (error) {
     settle(key, { error: /** @type {Error} */ (error).message });
   }

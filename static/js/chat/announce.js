@@ -17,10 +17,20 @@ const SAYS = Object.freeze({
  * The newest thing worth saying of the open session.
  * @param {TowerEvent[]} events
  * @param {string | null} sessionId
+ * @param {number} [past] the offset up to which all of it is old: the session was opened later
  * @returns {string} empty when there is nothing to say
  */
-export function announcements(events, sessionId) {
-  const said = events.filter((event) => event.session_id === sessionId && event.type in SAYS);
+export function announcements(events, sessionId, past = 0) {
+  const said = events.filter(({ session_id, type, offset = Infinity }) => session_id === sessionId && type in SAYS && offset > past);
   const last = said.at(-1);
   return last ? SAYS[last.type](last.data) : "";
+}
+
+/**
+ * What a session asks when it is opened.
+ * @param {import("./model.js").Interrupt[]} open
+ * @returns {string}
+ */
+export function asks([question]) {
+  return question ? SAYS["interrupt.raised"](question) : "";
 }

@@ -7,10 +7,11 @@
 
 import { batch, computed, signal } from "@preact/signals-core";
 import { TowerClient } from "../client.js";
-import { announcements } from "./announce.js";
+import { announcements, asks } from "./announce.js";
 import { EMPTY_MODEL } from "./model.js";
 import { holdOpenChats, mergeMessages, mergeSessions, mergeWaiting, reduceAll, setChatState } from "./reduce.js";
 import { allMessages } from "./rest.js";
+import { openInterrupts } from "./timeline.js";
 import { token } from "./token.js";
 
 /** @typedef {import("../client.js").TowerEvent} TowerEvent */
@@ -49,6 +50,7 @@ export const session = computed(() => (sessionId.value ? model.value.sessions[se
 export function start() {
   tower.on("status", onStatus);
   tower.on("event", gather);
+  tower.on("subscribed", ({ topics, result }) => topics.forEach((topic) => notePast(topic, result.offset)));
   tower.on("reset", restart);
   tower.on("gap", ({ topics, floor, result }) => topics.forEach((topic) => void refill(topic, floor, result)));
   tower.on("lost", ({ topics }) => topics.forEach((topic) => setState(topic, "missing")));
@@ -115,6 +117,24 @@ function sessionInAddress() {
 function follow() {
   sessionId.value = sessionInAddress();
   if (sessionId.value) open(sessionId.value);
+}
+
+/** Sessions that this page made: nothing in them is old. @type {Set<string>} */
+const made = new Set();
+/** By session, the offset up to which its events were there before it was opened. @type {Map<string, number>} */
+const past = new Map();
+
+/** @param {string} topic @param {number} offset */
+function notePast(topic, offset) {
+  const id = topic.startsWith("session:") ? topic.slice(8) : "";
+  if (id && !past.has(id)) past.set(id, made.has(id) ? 0 : offset);
+}
+
+/** Goes to a session that was just made here. @param {string} id */
+export function goToNew(id) {
+  made.add(id);
+  go(id);
+  follow();
 }
 
 /** Subscribes a session from where its transcript ends: everything, the first time. @param {string} id */
@@ -184,8 +204,16 @@ function flush() {
   gathered = [];
   batch(() => {
     model.value = reduceAll(model.value, events);
-    announcement.value = announcements(events, sessionId.value) || announcement.value;
+    announcement.value = worthSaying(events) || announcement.value;
   });
+}
+
+/** @param {TowerEvent[]} events */
+function worthSaying(events) {
+  const id = sessionId.value ?? "";
+  const news = announcements(events, id, past.get(id));
+  const opened = events.some(({ type, data }) => type === "replay.done" && data.topics.includes(`session:${id}`));
+  return news || (opened && chat.value ? asks(openInterrupts(chat.value)) : "");
 }
 
 /** The log was replaced: all that is shown was another world's. */
