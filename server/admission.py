@@ -1,25 +1,34 @@
-"""Who may open a connection to `/ws`: credentials on the upgrade, and how many there may be."""
+"""Who may open a connection to `/ws`, how many there may be, and for how long."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from control_tower.commands import Caller
 from control_tower.errors import RateLimited, Unavailable
-from server.auth import LOCAL, Gate, bearer
+from control_tower.ports import Clock
+from server.auth import LOCAL, Credential, Gate, bearer
+from server.close_codes import Close
+from server.errors import Unauthenticated
 from server.settings import Settings
 
 RETRY_AFTER_S = 5.0
+SWEEP_EVERY_S = 2.0
+"""An ended credential closes its connections within 5 s."""
 
 
 class Connected(Protocol):
-    """A connection, as far as it is counted."""
+    """A connection, as far as it is counted and closed."""
 
     @property
     def caller(self) -> Caller | None:
         """Who it is, once that is known."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close it."""
 
 
 class Admission:
@@ -29,10 +38,11 @@ class Admission:
         connections: returns those that are open; set once there are any to ask for.
     """
 
-    def __init__(self, settings: Settings, gate: Gate) -> None:
+    def __init__(self, settings: Settings, gate: Gate, clock: Clock) -> None:
         self._max = settings.max_connections
         self._max_per_user = settings.connections_per_user
         self._gate = gate
+        self._clock = clock
         self.connections: Callable[[], Sequence[Connected]] = tuple
 
     async def authenticate(self, scope: Scope) -> Caller | None:
@@ -66,7 +76,19 @@ class Admission:
                 f"At most {self._max_per_user} connections a user.", retry_after_s=RETRY_AFTER_S
             )
 
+    def sweep(self) -> None:
+        """Close the connections whose credentials have ended."""
+        now = self._clock.now()
+        for one in self.connections():
+            if isinstance(one.caller, Credential) and one.caller.ended(now):
+                one.close(Close.SIGNED_OUT, "these credentials have ended")
+
     async def _caller(self, scope: Scope) -> Caller | None:
+        tickets = parse_qs(scope["query_string"].decode("latin1")).get("ticket", [])
+        if len(tickets) > 1:
+            raise Unauthenticated("One ticket is enough.")
+        if tickets:
+            return self._gate.tickets.redeem(tickets[0], self._clock.now())
         if self._gate.open:
             return LOCAL
         token = bearer(Headers(scope=scope))

@@ -21,10 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from agents import AgentCatalog, Executor, ModelTable, Registry, default_registry
-from agents.catalog import default_agent
-from agents.loading import load_app, load_entry_points
-from control_tower.limits import TowerLimits
+from agents import Executor, ModelTable
 from control_tower.sessions import Sessions
 from control_tower.store import SqliteStore
 from control_tower.tower import Tower
@@ -35,13 +32,13 @@ from events.hub import Hub, HubLimits
 from events.payloads import JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
-from server import asyncapi, openapi
-from server.admission import Admission
-from server.auth import Gate, Nobody
+from server import asyncapi, openapi, parts
+from server.admission import SWEEP_EVERY_S, Admission
+from server.auth import Gate
 from server.clock import SystemClock, UlidIds
 from server.endpoints import routes
 from server.guard import Guard
-from server.health import Check, Finding, LoopLag, check_disk
+from server.health import LoopLag
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
 from server.pages import Front, PageFiles, Reference, static_dir
@@ -86,6 +83,7 @@ class Running:
     async def drain(self, hurry: asyncio.Event) -> None:
         """Say that the server goes down, and leave every mission in order for the next start."""
         tower, drain_s = self.services.tower, self.services.settings.drain_s
+        self.sockets.warn(self.node, RETRY_AFTER_DRAIN_MS)
         stopping = asyncio.create_task(tower.stop(drain_s))
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,7 +94,7 @@ class Running:
             await tower.stop(0)
         self.services.streams.end_all()
         spread_s = 0.0 if hurry.is_set() else SPREAD_S
-        await self.sockets.drain(self.node, RETRY_AFTER_DRAIN_MS, spread_s)
+        await self.sockets.drain(RETRY_AFTER_DRAIN_MS, spread_s)
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +118,7 @@ async def running(
         SchemaTooNew: when a newer version made it.
         AppLoadError: when an app can't be imported.
     """
-    registry = load_registry([*settings.apps, *apps])
+    registry = parts.load_registry([*settings.apps, *apps])
     clock, ids, counts = SystemClock(), UlidIds(), Counts()
     # The hub needs the open store, and the store somebody to publish to: nothing is committed
     # before the hub is put behind the counter.
@@ -139,7 +137,7 @@ async def running(
         stack.push_async_callback(hub.close)
         node = f"{socket.gethostname()}:{os.getpid()}"
         tools = Executor(registry, store, clock)
-        catalog = _catalog(settings, registry)
+        catalog = parts.catalog(settings, registry)
         models = ModelTable.from_settings(settings.model, os.environ, registry)
         tower = Tower(
             store=store,
@@ -150,7 +148,7 @@ async def running(
             clock=clock,
             ids=ids,
             node=node,
-            limits=_limits(settings),
+            limits=parts.limits(settings),
         )
 
         def say(data: EventData) -> None:
@@ -162,7 +160,7 @@ async def running(
         stack.callback(lag.stop)
         services = Services(
             settings=settings,
-            gate=Gate(store.operator_token, None if settings.auth == "off" else Nobody()),
+            gate=Gate(store.operator_token, parts.verifier(settings, clock)),
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),
@@ -179,8 +177,9 @@ async def running(
             version=package_version(),
         )
         methods = MethodTable(services)
-        sockets = _sockets(services, methods)
+        sockets, admission = _sockets(services, methods)
         stack.push_async_callback(sockets.close)
+        stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission)))
         services.status = lambda: _status(services, sockets)
         services.figures = lambda: {
             **figures(counts, tower.status(), len(sockets.connections)),
@@ -188,22 +187,12 @@ async def running(
         }
         services.documents["openapi"] = openapi.document(ENDPOINTS, services.version)
         services.documents["asyncapi"] = asyncapi.document(methods.methods, services.version)
-        services.checks.update(_checks(services, store, models, lag))
+        services.checks.update(parts.checks(services, store, models, lag))
         say(NodeJoined(node=node))
+        stack.callback(say, NodeLeft(node=node))
+        stack.push_async_callback(tower.stop, 0)
         await tower.start(watch=True)
         yield Running(services, methods, sockets, node, store.operator_token)
-        await tower.stop(0)
-        say(NodeLeft(node=node))
-
-
-def load_registry(apps: Iterable[str]) -> Registry:
-    """Return the registry with the built-in agents, those of installed packages, and ``apps``."""
-    registry = default_registry()
-    load_entry_points(registry)
-    for app in apps:
-        loaded = load_app(app, registry)
-        log.info("app.loaded", app=loaded.source, agents=loaded.agents, tools=loaded.tools)
-    return registry
 
 
 def create_app(running: Running) -> Starlette:
@@ -231,9 +220,9 @@ async def _to_the_guard(_request: Request, error: Exception) -> Response:
     raise error
 
 
-def _sockets(services: Services, methods: MethodTable) -> Sockets:
+def _sockets(services: Services, methods: MethodTable) -> tuple[Sockets, Admission]:
     settings, hub = services.settings, services.hub
-    admission = Admission(settings, services.gate)
+    admission = Admission(settings, services.gate, services.clock)
 
     def snapshot(topics: Sequence[str]) -> list[JsonObject]:
         active = services.tower.snapshot(topics)
@@ -250,7 +239,18 @@ def _sockets(services: Services, methods: MethodTable) -> Sockets:
         ),
     )
     admission.connections = lambda: sockets.connections
-    return sockets
+    return sockets, admission
+
+
+async def _sweep(admission: Admission) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        admission.sweep()
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _status(services: Services, sockets: Sockets) -> JsonObject:
@@ -258,52 +258,3 @@ def _status(services: Services, sockets: Sockets) -> JsonObject:
     clients = [msgspec.to_builtins(each.status()) for each in sockets.connections]
     status = services.tower.status()
     return status | {"nodes": [status["node"]], "offset": services.hub.head, "clients": clients}
-
-
-def _limits(settings: Settings) -> TowerLimits:
-    return TowerLimits(
-        max_running=settings.max_running,
-        max_running_per_user=settings.running_per_user,
-        max_queued_per_user=settings.max_queued_per_user,
-        missions_per_day=settings.missions_per_day,
-        tokens_per_day=settings.tokens_per_day,
-        cost_per_day_usd=settings.cost_per_day_usd,
-        park_after_s=settings.park_after_s,
-        confirmation_ttl_s=settings.confirmation_ttl_s,
-        clarification_ttl_s=settings.clarification_ttl_s,
-    )
-
-
-def _catalog(settings: Settings, registry: Registry) -> AgentCatalog:
-    profiles = {
-        name: table.model_dump(exclude_none=True) for name, table in settings.profiles.items()
-    }
-    return AgentCatalog(registry, profiles, default_agent(settings.model))
-
-
-def _checks(
-    services: Services, store: SqliteStore, models: ModelTable, lag: LoopLag
-) -> dict[str, Check]:
-    async def database() -> Finding:
-        before = store.head
-        await store.mission("m_none")
-        return Finding("up", f"answers; {before} events")
-
-    async def llm() -> Finding:
-        problems = {name: said for name, said in models.availability().items() if said}
-        if not problems:
-            return Finding("up", f"default model: {models.default_model or 'none, demo agent'}")
-        return Finding("degraded", "; ".join(f"{name}: {said}" for name, said in problems.items()))
-
-    async def draining() -> Finding:
-        if services.tower.draining:
-            return Finding("down", "the server is going down")
-        return Finding("up", "takes missions")
-
-    return {
-        "database": database,
-        "llm": llm,
-        "event_loop": lag.check,
-        "disk": lambda: check_disk(services.settings.data_dir),
-        "draining": draining,
-    }

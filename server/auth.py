@@ -2,35 +2,90 @@
 
 With auth off (loopback only) everybody is ``local``, an operator. The token in the data folder's
 lock file, which only the owner of the process can read, is an operator's in every mode: the
-command line uses it.
+command line uses it. A ticket stands for its caller once, within 30 s, and may be in a URL.
 """
 
 import hmac
-from typing import Protocol
+import secrets
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from control_tower.commands import Caller
+from control_tower.errors import Forbidden, RateLimited
 from server.errors import Unauthenticated
 
 LOCAL = Caller("local", "operator")
 NOBODY = Caller("", "user")
 
+TICKET_S = 30.0
+MAX_TICKETS = 10_000
+
+
+class Credential(Caller, frozen=True):
+    """A caller by credentials that end. ``key_id`` names the API key, if it is one."""
+
+    expires_at: float | None = None
+    key_id: str | None = None
+
+    def ended(self, now: float) -> bool:
+        """Return whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
 
 class Verifier(Protocol):
     """Checks the credentials of one mode of authentication."""
 
-    async def verify(self, token: str) -> Caller | None:
+    async def verify(self, token: str) -> Credential | None:
         """Return whose token it is, or None if it is nobody's or has expired."""
 
 
 class Nobody:
     """A verifier that knows no token: with it, only the process's own token opens the gate."""
 
-    async def verify(self, token: str) -> Caller | None:  # noqa: ARG002 - none will do
+    async def verify(self, token: str) -> Credential | None:  # noqa: ARG002 - none will do
         """Return None."""
         return None
+
+
+@dataclass(slots=True, frozen=True)
+class _Ticket:
+    caller: Caller
+    until: float
+
+
+class Tickets:
+    """Single-use stand-ins for credentials, for browsers, whose WebSocket can send no header."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[str, _Ticket] = {}
+
+    def issue(self, caller: Caller, now: float) -> str:
+        """Return a fresh ticket for ``caller``.
+
+        Raises:
+            RateLimited: if there are too many that nobody has used.
+        """
+        if len(self._tickets) >= MAX_TICKETS:
+            self._tickets = {k: each for k, each in self._tickets.items() if each.until > now}
+            if len(self._tickets) >= MAX_TICKETS:
+                raise RateLimited("Too many tickets are out.", retry_after_s=TICKET_S)
+        ticket = secrets.token_urlsafe(32)
+        self._tickets[ticket] = _Ticket(caller, now + TICKET_S)
+        return ticket
+
+    def redeem(self, ticket: str, now: float) -> Caller:
+        """Return whose ticket it is; it is used up.
+
+        Raises:
+            Unauthenticated: if it is none, was used, or is too old.
+        """
+        found = self._tickets.pop(ticket, None)
+        if found is None or found.until <= now:
+            raise Unauthenticated("This ticket is not valid, or no longer.")
+        return found.caller
 
 
 class Gate:
@@ -39,11 +94,15 @@ class Gate:
     Args:
         process_token: the operator token of this process.
         verifier: of the configured mode; None when auth is off.
+
+    Attributes:
+        tickets: those that are out.
     """
 
     def __init__(self, process_token: str, verifier: Verifier | None = None) -> None:
         self._process_token = process_token
         self._verifier = verifier
+        self.tickets = Tickets()
 
     @property
     def open(self) -> bool:
@@ -56,14 +115,12 @@ class Gate:
         Raises:
             Unauthenticated: for no token or a bad one.
         """
+        if self._verifier is None:
+            # Nobody issued any token, and one grants nothing that its absence doesn't.
+            return LOCAL
         if token is None:
-            if self._verifier is None:
-                return LOCAL
             raise Unauthenticated("Credentials are needed: Authorization: Bearer …")
         if hmac.compare_digest(token.encode(), self._process_token.encode()):
-            return LOCAL
-        if self._verifier is None:
-            # Auth is off: nobody issued this token, and it grants nothing that its absence doesn't.
             return LOCAL
         caller = await self._verifier.verify(token)
         if caller is None:
@@ -79,6 +136,22 @@ class Gate:
         if public:
             return NOBODY
         return await self.caller_of(bearer(Headers(scope=scope)))
+
+
+def acting_as(caller: Caller, user_id: str | None) -> Caller:
+    """Return who acts when a request names ``user_id``.
+
+    Raises:
+        Forbidden: unless it is the caller or the caller is an operator.
+    """
+    if user_id is None or user_id == caller.user_id:
+        return caller
+    if caller.role != "operator":
+        raise Forbidden("user_id is not yours.", field="user_id")
+    role: Literal["user"] = "user"
+    if isinstance(caller, Credential):
+        return Credential(user_id, role, expires_at=caller.expires_at, key_id=caller.key_id)
+    return Caller(user_id, role)
 
 
 def bearer(request: Headers) -> str | None:

@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from control_tower.commands import Caller
-from control_tower.errors import Forbidden, InvalidParams, NotFound
+from control_tower.errors import InvalidParams, NotFound
+from server.auth import acting_as
 from server.errors import InvalidRequest, MethodNotFound, ParseError, TooLarge, UnsupportedMediaType
 from server.json_text import clean
 from server.services import Services
@@ -102,19 +103,6 @@ def json_reply(
 ) -> Response:
     """Return an answer with a JSON body."""
     return Response(_encode(content), status, dict(headers or {}), "application/json")
-
-
-def acting_as(caller: Caller, user_id: str | None) -> Caller:
-    """Return who acts when a request names ``user_id``.
-
-    Raises:
-        Forbidden: unless it is the caller or the caller is an operator.
-    """
-    if user_id is None or user_id == caller.user_id:
-        return caller
-    if caller.role != "operator":
-        raise Forbidden("user_id is not yours.", field="user_id")
-    return Caller(user_id, "user")
 
 
 def routes(endpoints: Iterable[Endpoint]) -> list[BaseRoute]:

@@ -6,8 +6,7 @@ from control_tower.commands import Caller
 from control_tower.errors import Conflict, Forbidden, NotFound
 from events.topics import SYSTEM, build_filters, parse_topic
 from server import rpc_params as p
-from server.auth import LOCAL
-from server.endpoints import acting_as
+from server.auth import LOCAL, acting_as
 from server.rpc_session import Ack, Method
 from server.services import Services
 from server.ws import Connection

@@ -5,7 +5,8 @@ For ``app.py``::
     sockets = Sockets(hub, methods, authenticate=..., snapshot=..., limits=WsLimits(...))
     Route: WebSocketRoute("/ws", sockets)     # or mount it as a plain ASGI application
     uvicorn.Config(..., ws=TowerProtocol)
-    await sockets.drain(node, retry_after_ms, spread_s)   # before the server shuts down
+    sockets.warn(node, retry_after_ms)                    # when the server begins to drain
+    await sockets.drain(retry_after_ms, spread_s)         # before it shuts down
 
 * ``authenticate(scope)`` returns the caller; None when the upgrade carried nothing and `hello` must
   bring a token within 5 s. It raises a :class:`~control_tower.errors.Refusal` for bad credentials,
@@ -361,13 +362,13 @@ class Sockets:
             reason=reason,
         )
 
-    async def drain(self, node: str, retry_after_ms: int, spread_s: float = 2.0) -> None:
-        """Tell everybody, then close them one after the other over ``spread_s``."""
-        self.hub.publish_ephemeral(
-            ephemeral(
-                TowerDraining(node=node, retry_after_ms=retry_after_ms), _NOWHERE, self.hub.wall()
-            )
-        )
+    def warn(self, node: str, retry_after_ms: int) -> None:
+        """Tell everybody that this process goes down; at the beginning of a drain."""
+        told = TowerDraining(node=node, retry_after_ms=retry_after_ms)
+        self.hub.publish_ephemeral(ephemeral(told, _NOWHERE, self.hub.wall()))
+
+    async def drain(self, retry_after_ms: int, spread_s: float = 2.0) -> None:
+        """Close everybody, one after the other over ``spread_s``; at the end of a drain."""
         left = list(self._connections)
         random.shuffle(left)
         pause_s = spread_s / max(1, len(left))

@@ -14,6 +14,7 @@ from server.rest import (
     requests,
     results,
     sessions,
+    tickets,
 )
 
 ENDPOINTS = (
@@ -26,6 +27,7 @@ ENDPOINTS = (
     *agents.ENDPOINTS,
     *sessions.ENDPOINTS,
     *chat.ENDPOINTS,
+    *tickets.ENDPOINTS,
     *governance.ENDPOINTS,
     *metrics.ENDPOINTS,
     *health.ENDPOINTS,

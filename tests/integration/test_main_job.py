@@ -193,6 +193,17 @@ async def test_a_dropped_connection_resumes_without_gap_or_duplicate(
     assert {event["mission_id"] for event in completed} == {ack["mission_id"]}
 
 
+async def test_half_an_emoji_is_no_reason_to_lose_a_mission(tower: TowerProcess) -> None:
+    """A browser sends a lone surrogate when a text was cut; it is replaced, not refused."""
+    async with wire(tower.ws_url) as ws:
+        await ws.send(
+            r'{"jsonrpc":"2.0","id":9,"method":"mission.submit","params":{"mission":"hi \ud83d"}}'
+        )
+        reply = await ws.receive()
+        block = await ws.call("mission.get", mission_id=reply["result"]["mission_id"])
+        assert block["mission"] == "hi \ufffd"
+
+
 async def test_cancel_stops_the_work(tower: TowerProcess) -> None:
     """One terminal event, nothing after it."""
     async with wire(tower.ws_url) as ws:

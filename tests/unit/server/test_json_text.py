@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_tower.errors import InvalidParams
-from server.json_text import MAX_DEPTH, check_free, clean
+from server.json_text import MAX_DEPTH, check_free, clean, mend
 
 
 @pytest.mark.parametrize("text", [rb'"\u0000"', rb'"a\\\u0000b"', rb'{"\u0000": 1}'])
@@ -36,6 +36,7 @@ def test_an_escaped_backslash_is_no_escape() -> None:
 def test_half_an_emoji_is_mended(sent: bytes, meant: str) -> None:
     """A browser sends it when a text was cut; the whole message must not be lost for that."""
     assert msgspec.json.decode(clean(sent)) == meant
+    assert msgspec.json.decode(mend(sent.decode())) == meant
 
 
 @given(st.text())

@@ -1,0 +1,93 @@
+"""The parts of a tower as the settings want them. ``app.py`` plugs them together."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from agents import AgentCatalog, ModelTable, Registry, default_registry
+from agents.catalog import default_agent
+from agents.loading import load_app, load_entry_points
+from control_tower.limits import TowerLimits
+from control_tower.ports import Clock
+from control_tower.store import SqliteStore
+from server.auth import Nobody, Verifier
+from server.auth_jwt import JwtVerifier
+from server.health import Check, Finding, LoopLag, check_disk
+from server.services import Services
+from server.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def load_registry(apps: Iterable[str]) -> Registry:
+    """Return the registry with the built-in agents, those of installed packages, and ``apps``."""
+    registry = default_registry()
+    load_entry_points(registry)
+    for app in apps:
+        loaded = load_app(app, registry)
+        log.info("app.loaded", app=loaded.source, agents=loaded.agents, tools=loaded.tools)
+    return registry
+
+
+def limits(settings: Settings) -> TowerLimits:
+    """Return the kernel's bounds and times."""
+    return TowerLimits(
+        max_running=settings.max_running,
+        max_running_per_user=settings.running_per_user,
+        max_queued_per_user=settings.max_queued_per_user,
+        missions_per_day=settings.missions_per_day,
+        tokens_per_day=settings.tokens_per_day,
+        cost_per_day_usd=settings.cost_per_day_usd,
+        park_after_s=settings.park_after_s,
+        confirmation_ttl_s=settings.confirmation_ttl_s,
+        clarification_ttl_s=settings.clarification_ttl_s,
+    )
+
+
+def catalog(settings: Settings, registry: Registry) -> AgentCatalog:
+    """Return what may be run: the registry's agents under the settings' profiles."""
+    profiles = {
+        name: table.model_dump(exclude_none=True) for name, table in settings.profiles.items()
+    }
+    return AgentCatalog(registry, profiles, default_agent(settings.model))
+
+
+def checks(
+    services: Services, store: SqliteStore, models: ModelTable, lag: LoopLag
+) -> dict[str, Check]:
+    """Return what readiness asks, by the component's name."""
+
+    async def database() -> Finding:
+        before = store.head
+        await store.mission("m_none")
+        return Finding("up", f"answers; {before} events")
+
+    async def llm() -> Finding:
+        problems = {name: said for name, said in models.availability().items() if said}
+        if not problems:
+            return Finding("up", f"default model: {models.default_model or 'none, demo agent'}")
+        return Finding("degraded", "; ".join(f"{name}: {said}" for name, said in problems.items()))
+
+    async def draining() -> Finding:
+        if services.tower.draining:
+            return Finding("down", "the server is going down")
+        return Finding("up", "takes missions")
+
+    return {
+        "database": database,
+        "llm": llm,
+        "event_loop": lag.check,
+        "disk": lambda: check_disk(services.settings.data_dir),
+        "draining": draining,
+    }
+
+
+def verifier(settings: Settings, clock: Clock) -> Verifier | None:
+    """Return who checks credentials; None when auth is off."""
+    match settings.auth:
+        case "off":
+            return None
+        case "jwt":
+            return JwtVerifier(settings, clock)
+        case "keys":
+            return Nobody()
