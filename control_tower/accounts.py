@@ -173,7 +173,7 @@ class Account:
         self.quota = msgspec.structs.replace(self.quota, **raised)
         if self.parent is not None:
             self.parent.extend(msgspec.structs.replace(increase, timeout_seconds=0))
-            self._widen_share()
+            self._widen_share(self.parent)
 
     def carve(self, quota: ResourceQuota) -> "Account | OverLimit":
         """Cut a child's account out of this one.
@@ -217,7 +217,7 @@ class Account:
         """
         child = Account(quota, used, warned=warned)
         child.parent = self
-        child._widen_share()
+        child._widen_share(self)
         return child
 
     def give_back(self, child: "Account") -> tuple[QuotaWarning, ...]:
@@ -236,20 +236,18 @@ class Account:
         child.parent = None
         return self.settle(child.share, _timeless(child.used.plus(child.reserved)))
 
-    def _widen_share(self) -> None:
+    def _widen_share(self, parent: "Account") -> None:
         """Let the parent hold as much as this account's limits say."""
-        if self.parent is None:
-            return
         share = ResourceUsage(
             **{
                 resource: limit
                 for resource, limit, above in zip(
-                    SPENDABLE, _limits(self.quota), _limits(self.parent.quota), strict=True
+                    SPENDABLE, _limits(self.quota), _limits(parent.quota), strict=True
                 )
                 if limit is not None and above is not None
             }
         )
-        self.parent.reserved = _minus(self.parent.reserved, self.share).plus(share)
+        parent.reserved = _minus(parent.reserved, self.share).plus(share)
         self.share = share
 
     def _warn(self) -> tuple[QuotaWarning, ...]:

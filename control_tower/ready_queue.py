@@ -23,6 +23,7 @@ and breaks nothing else.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from types import MappingProxyType
 
 import msgspec
@@ -280,10 +281,8 @@ class ReadyQueue:
         self._ageing.run(now)
         if now - entry.since < MIN_RUN_S or not self._wanted(entry.level, 1):
             return False
-        for place, other in enumerate(self._lowest_first(now), 1):
-            if other is entry:
-                return self._wanted(entry.level, place)
-        return False
+        lower = takewhile(lambda other: other is not entry, self._lowest_first(now))
+        return self._wanted(entry.level, 1 + sum(1 for _ in lower))
 
     def victim(self, now: float) -> str | None:
         """Return the running mission that is to yield first, None when none has to."""

@@ -334,6 +334,19 @@ def test_who_does_not_wait_has_no_place() -> None:
     assert queue.position("b0", 0.0) == 1
 
 
+def test_a_newcomer_is_told_its_place_at_the_worst() -> None:
+    """All who are eligible and not less urgent may go first; those who cannot run do not."""
+    queue = ReadyQueue(slots=4, slots_per_user=1)
+    assert queue.arrival(IDLE) == 1
+    assert queue.take("a0", "ann", NORMAL, 0.0)
+    for number, (user, priority) in enumerate(
+        [("ann", HIGH), ("bob", HIGH), ("cem", NORMAL), ("dov", IDLE)], 1
+    ):
+        queue.push(f"m{number}", user, priority, 0.0)
+    places = [queue.arrival(priority) for priority in Priority]
+    assert places == [1, 2, 3, 3, 4]
+
+
 def test_bugs_of_the_shell_are_named() -> None:
     """What cannot be is refused: twice in the queue, a release of what does not run."""
     queue = ReadyQueue(slots=1)
