@@ -180,6 +180,7 @@ async def running(
         sockets, admission = _sockets(services, methods)
         stack.push_async_callback(sockets.close)
         stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission)))
+        services.admit = admission.check_user
         services.status = lambda: _status(services, sockets)
         services.figures = lambda: {
             **figures(counts, tower.status(), len(sockets.connections)),

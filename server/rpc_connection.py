@@ -23,6 +23,8 @@ def connection_methods(services: Services) -> dict[str, Method]:
         caller = acting_as(await _known(services, connection, params.token), params.user_id)
         if connection.topics and caller != connection.caller:
             raise Conflict("Say who you are before you subscribe.")
+        if connection.caller is None or connection.caller.user_id != caller.user_id:
+            services.admit(caller.user_id)
         connection.client = params.client
         connection.admit(caller)
         return {

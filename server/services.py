@@ -32,6 +32,10 @@ class Archive(Store, Protocol):
         """Return a mission's named result with its content."""
 
 
+def _anybody(_user_id: str) -> None:
+    """Let everybody in."""
+
+
 @dataclass(slots=True)
 class Services:
     """What an endpoint may use.
@@ -42,6 +46,7 @@ class Services:
         checks: what readiness asks, by the component's name.
         documents: what describes the server to programs, by name.
         status: returns what ``tower.status`` shows.
+        admit: checks that a user may have one more connection.
         figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
     """
 
@@ -65,3 +70,4 @@ class Services:
     documents: dict[str, JsonObject] = field(default_factory=dict)
     status: Callable[[], JsonObject] = dict
     figures: Callable[[], JsonObject] = dict
+    admit: Callable[[str], None] = _anybody

@@ -299,7 +299,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         self._lose(received.code if received else 1005, received.reason if received else "")
 
     def handle_parser_exception(self) -> None:
-        """The bytes are no WebSocket, or too many."""
+        """What came is not to be had: no WebSocket, no text, or too much."""
         sent = self.conn.close_sent
         self._end_with(sent.code if sent else 1006, sent.reason if sent else "")
 
@@ -341,7 +341,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
 
     def _fail(self, code: int, reason: str) -> None:
         self.conn.fail(code, reason)
-        self._end_with(code, reason)
+        # Behind a fault that the parser had met already, the code is that of the first.
+        self.handle_parser_exception()
 
     def _end_with(self, code: int, reason: str) -> None:
         """Send the close frame that is due, and then read on for a moment.
