@@ -19,6 +19,7 @@ tool executor with its breakers and health, the language models, and the built-i
 tools. It imports ``control_tower`` and ``events``, and nothing of ``server``.
 """
 
+from agents.adapters import adapt
 from agents.api import agent, tool
 from agents.blocking import BlockingChild, BlockingContext
 from agents.catalog import AgentCatalog
@@ -83,6 +84,7 @@ __all__ = [
     "ToolRefused",
     "ToolRequest",
     "ToolTimeout",
+    "adapt",
     "agent",
     "create_mission_runtime",
     "default_registry",

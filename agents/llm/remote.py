@@ -73,7 +73,7 @@ class RemoteProvider:
     async def _turn(self, request: ProviderRequest, delta: Callable[[str], None]) -> ProviderTurn:
         names = {_wire_name(tool.name): tool.name for tool in request.tools}
         async with self._stream(request) as stream:
-            async for text in _texts(stream):
+            async for text in stream_texts(stream):
                 delta(text)
             answer = stream.get()
         calls = [part for part in answer.parts if part.part_kind == "tool-call"]
@@ -159,7 +159,7 @@ def _chat_model(model: str, provider: Any) -> Any:
     return module.OpenAIChatModel(model, provider=provider)
 
 
-async def _texts(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
+async def stream_texts(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
     """Yield the pieces of text among a stream's events; thoughts are not part of the answer."""
     async for event in stream:
         if event.event_kind == "part_start" and event.part.part_kind == "text":
