@@ -24,6 +24,7 @@ from server.errors import (
     Unauthenticated,
     rpc_error,
 )
+from server.json_text import mend
 
 RequestId: TypeAlias = str | int | None
 Ack: TypeAlias = Callable[[Any], None]
@@ -162,6 +163,7 @@ class RpcSession:
         in_rate = self._bucket is None or self._bucket.take(now)
         if not in_rate and self._bucket is not None and self._bucket.flooding:
             return Received(close=(Close.FLOODING, "too many messages"))
+        text = mend(text)
         try:
             envelope = _envelope(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
