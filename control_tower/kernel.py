@@ -277,7 +277,7 @@ def _progresses(record: StepRecord) -> bool:
     """Whether an open call will end by itself: neither a person's turn nor a time to come."""
     if record.status is StepStatus.ASKED or record.wake_at is not None:
         return False
-    return record.kind not in (Kind.SLEEP, Kind.JOIN)
+    return record.status is StepStatus.APPROVED or record.kind not in (Kind.SLEEP, Kind.JOIN)
 
 
 def unavailable(reason: UnitRefused) -> Unavailable:

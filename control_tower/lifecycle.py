@@ -334,8 +334,8 @@ class Lifecycle:
 
 def _rests_on(record: StepRecord) -> str | None:
     """Return what an open call waits for, if that is time or a child."""
-    if record.status is StepStatus.APPROVED and record.wake_at is not None:
-        return "breaker"
+    if record.status is StepStatus.APPROVED:
+        return None if record.wake_at is None else "breaker"
     return _RESTING_KINDS.get(record.kind)
 
 

@@ -56,7 +56,7 @@ class Process:
         held: changes that wait until the mission runs again.
         recovering: its process died while it ran; the next start says so.
         run: its program in memory, None before the start and after a park.
-        begun: steps whose effect was begun by this run.
+        begun: steps whose effect was begun in this life of the process.
         has_slot, in_gate, queued: what it holds of the scheduler's, committed or not.
         effective: the priority with which its slot was granted, kept over a preemption.
         yielding: why it is to give its slot up at its next call, if it is.

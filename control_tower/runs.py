@@ -91,7 +91,7 @@ class Runs:
             self.post(process, self.lifecycle.agent_missing)
             return
         profile = None if pcb.profile is None else self.catalog.profile(pcb.profile)
-        process.begun.clear()
+        process.begun.intersection_update(process.effects)  # those are still at it
         process.held.clear()
         first_here = pcb.pid not in self.streamed
         run = process.run = Run(pcb.pid, journal, self, first_here=first_here)

@@ -15,6 +15,8 @@ from control_tower.commands import (
 )
 from control_tower.context import Context
 from control_tower.errors import Parked, QuotaExceeded, ToolFailed
+from control_tower.journal import Divergence
+from control_tower.limits import TowerLimits
 from control_tower.ports import InterruptQuery
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
@@ -392,5 +394,104 @@ def test_an_error_that_cannot_be_encoded_does_not_lose_the_mission() -> None:
     async def scenario() -> None:
         mission = await world.ended(await world.submit(), 5)
         assert mission["error"] == {"code": "tool_failed", "message": "half a ?"}
+
+    world.run(scenario)
+
+
+def test_a_sleep_that_was_held_at_a_limit_begins_once_the_limit_is_raised() -> None:
+    """It was allowed, and has not begun: that is progress, not rest."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.sleep(1)
+        return "slept"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_events=3))
+        question = await world.question(pid)
+        assert question["kind"] == "resource_exhausted"
+        more = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_events=100))
+        await world.tower.answer(ALICE, question["interrupt_id"], more)
+        assert (await world.ended(pid, 5))["result"] == "slept"
+
+    world.run(scenario)
+
+
+def test_a_child_cut_by_a_crash_may_be_cancelled_before_it_goes_on() -> None:
+    """What its call had reserved died with the process; nobody gives it back twice."""
+    world = World(TowerLimits(max_running=2))
+
+    async def look() -> str:
+        await asyncio.sleep(1000)
+        return "seen"
+
+    async def child(ctx: Context) -> str:
+        return str(await ctx.tool("look"))
+
+    async def main(ctx: Context) -> str:
+        if ctx.mission == "hold a slot":
+            await ctx.step("work", asyncio.sleep, 500, idempotent=True)
+            return "held"
+        born = await ctx.spawn("child", "go")
+        return str(await born.result())
+
+    world.tools.add(look, timeout_s=None)
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        for _ in range(2):
+            await world.submit("hold a slot", priority=Priority.HIGH, on_busy="parallel")
+        await asyncio.sleep(1)
+        await world.restart()
+        await asyncio.sleep(1)
+        assert (await world.tower.mission(ALICE, child_pid))["state"] == "ready"
+        await world.tower.cancel(ALICE, child_pid)
+        assert (await world.ended(pid, 2000))["error"]["code"] == "child_failed"
+        assert pid not in world.tower._a.budget.accounts
+
+    world.run(scenario)
+
+
+def test_an_effect_that_outlives_a_divergence_is_not_begun_again() -> None:
+    """Resumed, the mission waits for the attempt that is still under way."""
+    world = World()
+    ran: list[float] = []
+
+    async def slow() -> str:
+        ran.append(world.loop.time())
+        await asyncio.sleep(20)
+        return "slow"
+
+    async def main(ctx: Context) -> list[Any]:
+        async def one(inner: Context) -> Any:
+            return await inner.step("slow", slow)
+
+        async def other(inner: Context) -> Any:
+            await inner.sleep(1)
+            return await inner.step(ctx.inputs["name"], lambda: 1)
+
+        return await ctx.parallel(one, other)
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(inputs={"name": "a"})
+        await asyncio.sleep(5)
+        kernel = world.tower._a.kernel
+        process = kernel.memory.processes[pid]
+        assert process.run is not None
+        kernel.runs.run_diverged(process.run, Divergence("9", None, "a test"))
+        await asyncio.sleep(1)
+        assert (await world.tower.mission(ALICE, pid))["state"] == "paused"
+        await world.tower.resume(ALICE, pid)
+        assert (await world.ended(pid, 60))["result"] == ["slow", 1]
+        assert len(ran) == 1
+        assert "interrupt.raised" not in world.ledger.types(pid)
 
     world.run(scenario)
