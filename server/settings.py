@@ -263,7 +263,8 @@ def load(overrides: Mapping[str, object] | None = None) -> Loaded:
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
     _check_safety(settings)
-    return Loaded(settings, tuple(_strangers(path)), path, frozenset(given))
+    warnings = (*_strangers(path), *_without_effect(settings))
+    return Loaded(settings, warnings, path, frozenset(given))
 
 
 def shown(value: object) -> str:
@@ -318,6 +319,18 @@ def _strangers(path: Path | None) -> list[str]:
     return said
 
 
+def _without_effect(settings: Settings) -> list[str]:
+    """Return a warning for what is understood but not yet used."""
+    said = [
+        f"[{table}] in the settings file has no effect yet."
+        for table in ("mcp", "prices", "limits")
+        if getattr(settings, table)
+    ]
+    if settings.auth == "keys":
+        said.append("TOWER_AUTH=keys: no keys can be made yet; only the command line gets in.")
+    return said
+
+
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return f" Did you mean {close[0]}?" if close else ""
@@ -336,8 +349,13 @@ def _check_safety(settings: Settings) -> None:
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(
             f"TOWER_HOST={settings.host} can be reached by others, and TOWER_AUTH is off: anybody "
-            "who connects would be operator.\nSet TOWER_AUTH=keys (and make a key with `tower keys "
-            "create`) or TOWER_AUTH=jwt, or listen on 127.0.0.1."
+            "who connects would be operator.\nSet TOWER_AUTH=jwt with TOWER_JWT_SECRET or "
+            "TOWER_JWT_JWKS, or TOWER_AUTH=keys, or listen on 127.0.0.1."
+        )
+    if settings.database_url or settings.redis_url:
+        raise SettingsError(
+            "TOWER_DATABASE_URL and TOWER_REDIS_URL are for many processes, which this version "
+            "does not have yet; without them it keeps everything in TOWER_DATA_DIR."
         )
     if settings.auth == "jwt" and not (settings.jwt_secret or settings.jwt_jwks):
         raise SettingsError("TOWER_AUTH=jwt needs TOWER_JWT_SECRET or TOWER_JWT_JWKS.")

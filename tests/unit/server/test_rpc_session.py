@@ -144,7 +144,6 @@ def test_the_character_nul_is_refused() -> None:
         '{"jsonrpc":"2.0",',
         "[" * 50_000,
         '{"params":' + "[" * 60_000,
-        '{"id": "\\ud800"}',
         "\ufeff{}",
         "{'a': 1}",
     ],
