@@ -6,11 +6,13 @@ there is exactly one terminal event, with everything that it releases beside it.
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import structlog
 
 from control_tower import interrupts
+from control_tower.accounts import WARN_AT
 from control_tower.admission import AGENT_MISSING, Admission
 from control_tower.errors import AgentError, KernelBug, QuotaExceeded
 from control_tower.journal import Divergence
@@ -24,7 +26,7 @@ from control_tower.sessions import message_json
 from control_tower.states import Outcome, State
 from control_tower.syscalls import WAKE
 from control_tower.timers import Alarm, Timers
-from control_tower.unit import InsertMessage, TouchSession
+from control_tower.unit import Commit, InsertMessage, TouchSession
 from events.payloads import (
     InterruptCancelled,
     JsonObject,
@@ -41,6 +43,7 @@ from events.payloads import (
     MissionStarted,
     MissionTimedOut,
     MissionWaiting,
+    QuotaWarned,
 )
 from events.types import Json
 
@@ -48,8 +51,12 @@ log = structlog.get_logger()
 
 DEADLINE = "deadline"
 RUNTIME = "runtime"
+RUNTIME_WARNING = "runtime_warning"
 PARK = "park"
 LOOK = "look"
+
+TIME = "elapsed_seconds"
+"""The resource that a quota's ``timeout_seconds`` limits."""
 
 PARENT_ENDED = "its parent ended"
 """Why a child is cancelled that outlived its parent."""
@@ -123,6 +130,10 @@ class Lifecycle:
         if limit is not None:
             left = max(0.0, limit - p.pcb.usage.elapsed_seconds)
             p.then.append(lambda _: self.timers.set(Alarm(p.pcb.pid, RUNTIME, ""), p.now + left))
+            if TIME not in p.pcb.warned:
+                warn_at = p.now + max(0.0, left - (1 - WARN_AT) * limit)
+                warning = Alarm(p.pcb.pid, RUNTIME_WARNING, "")
+                p.then.append(lambda _: self.timers.set(warning, warn_at))
         p.then.append(lambda _: self.timers.cancel(Alarm(p.pcb.pid, PARK, "")))
 
     def _stop_clock(self, p: Proposal) -> None:
@@ -131,7 +142,19 @@ class Lifecycle:
             return
         elapsed = p.pcb.usage.elapsed_seconds + max(0.0, p.now - since)
         p.edit(usage=msgspec.structs.replace(p.pcb.usage, elapsed_seconds=elapsed))
-        p.then.append(lambda _: self.timers.cancel(Alarm(p.pcb.pid, RUNTIME, "")))
+        for what in (RUNTIME, RUNTIME_WARNING):
+            p.then.append(partial(self._cancel_alarm, Alarm(p.pcb.pid, what, "")))
+
+    def _cancel_alarm(self, alarm: Alarm, _: Commit) -> None:
+        self.timers.cancel(alarm)
+
+    def warn_of_time(self, p: Proposal) -> None:
+        """80 % of the running time is used; said once."""
+        since, limit = p.process.running_since, p.pcb.quota.timeout_seconds
+        if p.pcb.state is State.RUNNING and since is not None and limit is not None:
+            used = p.pcb.usage.elapsed_seconds + p.now - since
+            p.event(QuotaWarned(resource=TIME, used=round(used, 3), limit=limit))
+            p.edit(warned=(*p.pcb.warned, TIME))
 
     # -- away from running ----------------------------------------------------------------
 
@@ -325,7 +348,7 @@ class Lifecycle:
             self.timers.cancel(Alarm(p.pcb.pid, EXPIRY, interrupt_id))
 
     def _cancel_alarms(self, p: Proposal) -> None:
-        for what in (DEADLINE, RUNTIME, PARK, LOOK):
+        for what in (DEADLINE, RUNTIME, RUNTIME_WARNING, PARK, LOOK):
             self.timers.cancel(Alarm(p.pcb.pid, what, ""))
         for record in p.open_steps():
             if record.wake_at is not None:

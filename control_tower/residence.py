@@ -241,6 +241,8 @@ class Residence:
                 self._expire(p, alarm.subject)
             case "deadline":
                 self._time_out(p, "The deadline has passed.")
+            case "runtime_warning":
+                self.lifecycle.warn_of_time(p)
             case "runtime" if p.pcb.state is State.RUNNING:
                 self._time_out(p, "Its running time is used up.")
 

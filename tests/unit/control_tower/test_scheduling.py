@@ -506,3 +506,26 @@ def test_what_a_users_missions_spend_is_on_their_account() -> None:
             await world.submit("more")
 
     world.run(scenario)
+
+
+def test_running_time_is_warned_of_once_at_eighty_percent() -> None:
+    """Time that a mission waits does not count towards the warning either."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.sleep(1000)
+        for n in range(9):
+            await ctx.step(f"s{n}", asyncio.sleep, 1, idempotent=True)
+            await ctx.sleep(10)
+        return "done"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(timeout_seconds=10))
+        mission = await world.ended(pid)
+        assert mission["outcome"] == "completed"
+        warned = [e["data"] for e in world.ledger.of(pid) if e["type"] == "quota.warned"]
+        assert warned == [{"resource": "elapsed_seconds", "used": 8.0, "limit": 10.0}]
+
+    world.run(scenario)
