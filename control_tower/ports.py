@@ -13,6 +13,7 @@ from control_tower.records import (
     FileRecord,
     InterruptRecord,
     KeyRecord,
+    MessageHit,
     MessageRecord,
     ProcessControlBlock,
     SessionRecord,
@@ -115,6 +116,11 @@ class Store(Protocol):
 
     async def recent_messages(self, session_id: str, limit: int) -> list[MessageRecord]:
         """Return a session's newest messages, oldest of them first."""
+
+    async def search_messages(
+        self, text: str, user_id: str | None, limit: int, offset: int
+    ) -> list[MessageHit]:
+        """Return messages with every word of ``text``, the best first; None is everyone's."""
 
     async def files(self, session_id: str) -> list[FileRecord]:
         """Return a session's files by name, without their content (empty bytes)."""

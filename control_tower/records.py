@@ -186,6 +186,17 @@ class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: float | None = None
 
 
+class MessageHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that a search found. ``snippet`` is HTML: escaped text, words in ``<mark>``."""
+
+    message_id: str
+    session_id: str
+    session_title: str | None
+    role: str
+    snippet: str
+    created_at: float
+
+
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a session's workspace, or an artifact of a mission."""
 

@@ -18,7 +18,7 @@ import msgspec
 from control_tower.commands import Caller
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
 from control_tower.ports import Clock, Ids, SessionQuery, Store
-from control_tower.records import MessageRecord, SessionRecord
+from control_tower.records import MessageHit, MessageRecord, SessionRecord
 from control_tower.unit import (
     Commit,
     InsertSession,
@@ -45,6 +45,7 @@ from events.types import EventData, Scope, draft
 
 TITLE_LIMIT = 500
 CONTENT_LIMIT = 10_000
+QUERY_LIMIT = 500
 
 Period: TypeAlias = Literal["today", "week", "month", "all"]
 """How far back the last activity of a listed session may be."""
@@ -59,6 +60,7 @@ sent here precedes the event."""
 
 SessionPage: TypeAlias = list[SessionRecord]
 MessagePage: TypeAlias = list[MessageRecord]
+HitPage: TypeAlias = list[MessageHit]
 
 
 def session_json(session: SessionRecord) -> JsonObject:
@@ -87,6 +89,18 @@ def message_json(message: MessageRecord) -> JsonObject:
         "edited_at": rfc3339_or_none(message.edited_at),
         "original_content": message.original_content,
         "deleted_at": rfc3339_or_none(message.deleted_at),
+    }
+
+
+def hit_json(hit: MessageHit) -> JsonObject:
+    """Return a message that a search found as rest.md has it; ``snippet`` is escaped HTML."""
+    return {
+        "message_id": hit.message_id,
+        "session_id": hit.session_id,
+        "session_title": hit.session_title,
+        "role": hit.role,
+        "snippet": hit.snippet,
+        "created_at": rfc3339(hit.created_at),
     }
 
 
@@ -241,6 +255,18 @@ class Sessions:
         """Return a page of a session's messages, oldest first."""
         await self.get(caller, session_id)
         return await self._store.messages(session_id, limit, offset)
+
+    async def search(
+        self, caller: Caller, text: str, *, limit: int = 50, offset: int = 0
+    ) -> HitPage:
+        """Return messages that hold every word of ``text``, the best first.
+
+        A user's own; operators and viewers search everyone's.
+        """
+        if not 1 <= len(text) <= QUERY_LIMIT:
+            raise InvalidParams(f"query must have 1 to {QUERY_LIMIT} characters.", field="query")
+        user_id = None if caller.reads_all else caller.user_id
+        return await self._store.search_messages(text, user_id, limit, offset)
 
     async def edit_message(
         self,

@@ -7,6 +7,7 @@ from control_tower.records import (
     FileRecord,
     InterruptRecord,
     KeyRecord,
+    MessageHit,
     MessageRecord,
     ProcessControlBlock,
     SessionRecord,
@@ -18,6 +19,7 @@ from control_tower.store import (
     keys,
     mission_queries,
     pages,
+    search,
     session_queries,
     spending,
 )
@@ -98,6 +100,12 @@ class Reading:
     async def recent_messages(self, session_id: str, limit: int) -> list[MessageRecord]:
         """Return a session's newest messages, oldest of them first."""
         return await self._readers.run(session_queries.recent_messages, session_id, limit)
+
+    async def search_messages(
+        self, text: str, user_id: str | None, limit: int, offset: int
+    ) -> list[MessageHit]:
+        """Return messages with every word of ``text``, the best first; None is everyone's."""
+        return await self._readers.run(search.search, text, user_id, limit, offset)
 
     async def files(self, session_id: str) -> list[FileRecord]:
         """Return a session's files by name, without their content."""

@@ -63,9 +63,9 @@ _DELETE_FILE = Query(
     )
 )
 _OLD_MESSAGE = Query(
-    select(messages.c.no, messages.c.content, messages.c.deleted_at).where(
-        messages.c.message_id == bindparam("message_id")
-    )
+    select(messages.c.no, sessions.c.user_no, messages.c.content, messages.c.deleted_at)
+    .join(sessions, sessions.c.no == messages.c.session_no)
+    .where(messages.c.message_id == bindparam("message_id"))
 )
 _NEW_MESSAGE = Query(
     update(messages)
@@ -93,6 +93,7 @@ class Rows:
     steps: dict[tuple[int, str], tuple[int | None, StepRecord]] = field(default_factory=dict)
     interrupts: dict[str, Row] = field(default_factory=dict)
     new_messages: list[Row] = field(default_factory=list)
+    new_texts: list[tuple[int, str]] = field(default_factory=list)
     saved_messages: list[MessageRecord] = field(default_factory=list)
     files: dict[tuple[int, str], Row | None] = field(default_factory=dict)
     artifacts: dict[tuple[int, str], Row] = field(default_factory=dict)
@@ -140,14 +141,15 @@ class Rows:
     def _write_messages(self, connection: sqlite3.Connection) -> None:
         if self.new_messages:
             _MESSAGES.write(connection, self.new_messages)
-            text_index.add(connection, [(row[0], row[4]) for row in self.new_messages])
+            text_index.add(connection, self.new_texts)
         for message in self.saved_messages:
             old = _OLD_MESSAGE.one(connection, message_id=message.message_id)
             if old is None:
                 raise Unfit(f"unknown message {message.message_id}")
-            no, content, deleted_at = old
+            no, user_no, content, deleted_at = old
+            placed = text_index.place(user_no, no)
             if deleted_at is None:
-                text_index.remove(connection, no, content)
+                text_index.remove(connection, placed, content)
             _NEW_MESSAGE.run(
                 connection,
                 of_no=no,
@@ -157,7 +159,7 @@ class Rows:
                 new_deleted_at=message.deleted_at,
             )
             if message.deleted_at is None:
-                text_index.add(connection, [(no, message.content)])
+                text_index.add(connection, [(placed, message.content)])
 
     def _write_files(self, connection: sqlite3.Connection) -> None:
         _FILES.write(connection, [row for row in self.files.values() if row is not None])

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from control_tower.store import spending
+from control_tower.store import spending, text_index
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
 from control_tower.unit import (
@@ -142,9 +142,11 @@ def _save_interrupt(staging: Staging, write: SaveInterrupt, _: int) -> None:
 def _insert_message(staging: Staging, write: InsertMessage, _: int) -> None:
     message = write.message
     session = staging.session(message.session_id)
+    no = staging.ledger.number("messages")
+    staging.rows.new_texts.append((text_index.place(session.user_no, no), message.content))
     staging.rows.new_messages.append(
         (
-            staging.ledger.number("messages"),
+            no,
             message.message_id,
             session.no,
             message.role,

@@ -7,6 +7,7 @@ of an event's row. A number is given by the writer and never shown outside.
 - ``events.session_no`` is the line an event belongs to: a session's number; minus a user's number
   for an event of a user outside any session; 0 for the tower's own. One index,
   ``(session_no, offset)``, serves every topic.
+- ``messages_text``, the full-text index, differs by engine: see ``text_index.py``.
 - A column that SQL filters, sorts or fences by stands for itself; the rest of a mission, step or
   interrupt is its ``record``: the whole record in JSON, as msgspec writes it. The column is the
   record's index, never the other way round.
@@ -230,10 +231,3 @@ user_usage = Table(
     Column("cost_usd", Float, nullable=False),
 )
 """What each user spent on each UTC day (``2026-11-21``)."""
-
-FULL_TEXT_SQLITE = (
-    "CREATE VIRTUAL TABLE messages_text USING fts5("
-    "content, content='messages', content_rowid='no', tokenize='unicode61 remove_diacritics 2')"
-)
-"""SQLite's full-text index over messages: an external-content table, which SQLAlchemy cannot
-describe. The writer keeps it in step with ``messages``."""

@@ -207,8 +207,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "CREATE VIRTUAL TABLE messages_text USING fts5("
-            "content, content='messages', content_rowid='no', "
-            "tokenize='unicode61 remove_diacritics 2')"
+            "content, content='', tokenize='unicode61 remove_diacritics 2')"
         )
 
 

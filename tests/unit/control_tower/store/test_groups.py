@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from control_tower.ports import MissionQuery, SessionQuery
 from control_tower.records import StepStatus
 from control_tower.states import Outcome, State
-from control_tower.store import InlineStore
+from control_tower.store import InlineStore, text_index
 from control_tower.store.staging import STAGE
 from control_tower.unit import (
     Commit,
@@ -168,7 +168,7 @@ class Side:
                 "SELECT rowid FROM messages_text WHERE messages_text MATCH ?", (word,)
             ).fetchall()
             expected = {no for no, text in texts.items() if word in text.split()}
-            assert {no for (no,) in found} == expected
+            assert {text_index.message_no(place) for (place,) in found} == expected
 
 
 @settings(max_examples=80, deadline=None)
