@@ -14,9 +14,10 @@ preemption.
 
 **Starvation bound.** A mission of level L (realtime 0 … idle 4) with k missions of its user
 before it in its line competes as realtime at the latest (k + L) × 30 s after it was pushed. A
-seat at realtime that has not been served for 30 s has its debt forgiven, and from then on at
-most as many grants go before it as other users were waiting at realtime at that moment, however
-many come later.
+seat at realtime that has not been served for 30 s is pardoned its debt, and from then on at most
+as many grants go before it as other users were waiting at realtime at that moment, however many
+come later. Grants, not seconds: a slot is free when a mission ends or yields. A user who has all
+the slots that one may have waits for one of those first.
 
 Sans-IO; ``now`` is in Unix seconds. A clock that steps back delays ageing until it has caught up
 and breaks nothing else.
