@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
+from tests.browser.rest_calls import need_endpoint
 from tests.browser.tower_process import TowerProcess
 
 
@@ -78,8 +79,9 @@ def test_a_deletion_can_be_undone(chat: ChatPage) -> None:
     expect(chat.answer).to_contain_text("zebra.txt")
 
 
-def test_words_are_found(chat: ChatPage) -> None:
+def test_words_are_found(chat: ChatPage, own_tower: TowerProcess) -> None:
     """A word of a message leads to its session; no word, back to the list."""
+    need_endpoint(own_tower, "/api/v1/chat/search")
     chat.page.get_by_label("Search messages").fill("stripes")
     expect(listed(chat).first.locator("mark").first).to_have_text("stripes")
     expect(listed(chat).first).to_contain_text("write zebra.txt")
@@ -89,8 +91,9 @@ def test_words_are_found(chat: ChatPage) -> None:
     expect(listed(chat)).to_have_count(2)
 
 
-def test_a_session_is_exported(chat: ChatPage) -> None:
+def test_a_session_is_exported(chat: ChatPage, own_tower: TowerProcess) -> None:
     """As Markdown and as JSON, with what was said."""
+    need_endpoint(own_tower, "/api/v1/chat/sessions/{id}/export")
     for item, ending in (("Export as Markdown", ".md"), ("Export as JSON", ".json")):
         with chat.page.expect_download() as download:
             choose(chat, item)

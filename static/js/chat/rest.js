@@ -11,6 +11,7 @@ import { token } from "./token.js";
  */
 export async function fetchRest(method, path, { query = {}, body } = {}) {
   const url = new URL(path, location.href);
+  if (url.origin !== location.origin) throw new RpcError("forbidden", "This is not an address of this server.");
   for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
   const secret = token();
   const headers = {

@@ -167,6 +167,11 @@ async function watchOwn() {
   } catch (error) {
     reportUnlessMissing(error);
   }
+  await listOwn();
+}
+
+/** Lists the newest sessions and the open questions. */
+async function listOwn() {
   await listSessions(0);
   try {
     const { interrupts } = await tower.call("interrupt.list", { status: "pending" });
@@ -208,12 +213,12 @@ function flush() {
   });
 }
 
-/** @param {TowerEvent[]} events */
+/** What a session asks comes before what it did on the way there. @param {TowerEvent[]} events */
 function worthSaying(events) {
   const id = sessionId.value ?? "";
-  const news = announcements(events, id, past.get(id));
   const opened = events.some(({ type, data }) => type === "replay.done" && data.topics.includes(`session:${id}`));
-  return news || (opened && chat.value ? asks(openInterrupts(chat.value)) : "");
+  const asked = opened && chat.value ? asks(openInterrupts(chat.value)) : "";
+  return asked || announcements(events, id, past.get(id));
 }
 
 /** The log was replaced: all that is shown was another world's. */
@@ -225,7 +230,7 @@ function restart() {
   toast("The server's history was replaced; everything was loaded anew.", "info");
   queueMicrotask(() => {
     follow();
-    void listSessions(0);
+    void listOwn();
   });
 }
 
@@ -241,7 +246,7 @@ function setState(topic, state) {
  * @param {import("../client.js").Subscribed} result
  */
 async function refill(topic, floor, result) {
-  if (!topic.startsWith("session:")) return listSessions(0);
+  if (!topic.startsWith("session:")) return listOwn();
   const id = topic.slice(8);
   try {
     model.value = mergeMessages(model.value, id, await allMessages(id));
