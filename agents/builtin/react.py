@@ -20,16 +20,8 @@ MAX_TURNS = 25
 MAX_HISTORY = 20
 MAX_OBSERVATION_CHARACTERS = 20_000
 MAX_EMPTY = 2
-TOOLS = (
-    "calculator",
-    "clock",
-    "search_history",
-    "workspace.list",
-    "workspace.read",
-    "workspace.write",
-    "workspace.delete",
-)
-"""What a mission may use whose profile names no tools."""
+MAX_TOOLS = 64
+"""A mission whose profile names no tools gets the registered ones, so many at most."""
 
 INSTRUCTIONS = (
     "You carry out missions. Think about what is needed, use tools where they help, look at what "
@@ -40,9 +32,11 @@ INSTRUCTIONS = (
 NUDGE = "Your last answer was empty. Answer the mission, or say what keeps you from it."
 
 
-async def react(ctx: "Context") -> str:
+async def react(ctx: "Context", registry: Registry) -> str:
     """Carry the mission out with a model and tools."""
-    talk = _Talk(ctx, await _opening(ctx), _tools(ctx))
+    # Journaled, because the profile and the registry may be others by the time of a replay.
+    setup: Any = await ctx.step("setup", lambda: _setup(ctx, registry), idempotent=True)
+    talk = _Talk(ctx, await _opening(ctx, setup["instructions"]), setup["tools"])
     try:
         return await talk.to_its_end()
     except QuotaExceeded as error:
@@ -96,25 +90,29 @@ class _Talk:
         }
 
 
-async def _opening(ctx: "Context") -> "list[JsonObject]":
+def _setup(ctx: "Context", registry: Registry) -> "JsonObject":
+    """Return what the profile says, and what stands in for what it does not say."""
+    profile = ctx.profile
+    tools = None if profile is None else profile.tools
+    return {
+        "instructions": (profile and profile.system_prompt) or INSTRUCTIONS,
+        "tools": list(registry.tools)[:MAX_TOOLS] if tools is None else list(tools),
+    }
+
+
+async def _opening(ctx: "Context", instructions: str) -> "list[JsonObject]":
     """Return the instructions, what was said in the session before, and the mission."""
-    instructions = INSTRUCTIONS
-    if ctx.profile is not None and ctx.profile.system_prompt:
-        instructions = ctx.profile.system_prompt
-    messages: list[JsonObject] = [{"role": "system", "content": instructions}]
     earlier = [
         {"role": message.role, "content": message.content}
         for message in await ctx.history(MAX_HISTORY)
     ]
     if earlier and earlier[-1] == {"role": "user", "content": ctx.mission}:
         earlier.pop()
-    return [*messages, *earlier, {"role": "user", "content": ctx.mission}]
-
-
-def _tools(ctx: "Context") -> list[str]:
-    if ctx.profile is not None and ctx.profile.tools is not None:
-        return list(ctx.profile.tools)
-    return list(TOOLS)
+    return [
+        {"role": "system", "content": instructions},
+        *earlier,
+        {"role": "user", "content": ctx.mission},
+    ]
 
 
 def _said(reply: "Reply") -> "JsonObject":
@@ -141,5 +139,11 @@ async def _outcome(ctx: "Context", request: "ToolRequest") -> str:
 
 
 def register(registry: Registry) -> None:
-    """Register the agent."""
-    registry.agent("react", "Plans, uses tools and answers, with a language model.")(react)
+    """Register the agent; it may use the registry's tools."""
+
+    async def react_with_tools(ctx: "Context") -> str:
+        return await react(ctx, registry)
+
+    registry.agent("react", "Plans, uses tools and answers, with a language model.")(
+        react_with_tools
+    )

@@ -4,6 +4,7 @@ The library is imported when a turn is made, so that a server without such a mod
 it nor pays for it. It is reached by name only, since it may not be installed.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -19,6 +20,8 @@ from events.payloads import JsonObject
 LIBRARY = "pydantic_ai"
 TIMEOUT_S = 120.0
 """Bound of a turn that sets no ``timeout_s``."""
+
+MAX_WIRE_NAME = 64
 
 MakeModel = Callable[[Mapping[str, str], str], Any]
 """Returns the library's model, given the environment and the model's name."""
@@ -227,8 +230,12 @@ def _library_settings(settings: JsonObject) -> JsonObject:
 
 
 def _wire_name(tool: str) -> str:
-    """Return a tool's name as providers take it: they allow no dots."""
-    return tool.replace(".", "__")
+    """Return a tool's name as providers take it: without dots, of 64 characters at most."""
+    name = tool.replace(".", "__")
+    if len(name) <= MAX_WIRE_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: MAX_WIRE_NAME - 9]}_{digest}"
 
 
 def _arguments(args: object) -> JsonObject:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.builtin.react import INSTRUCTIONS, MAX_TURNS, NUDGE, react
+from agents.builtin.react import INSTRUCTIONS, MAX_TURNS, NUDGE
 from agents.errors import ModelFailed, QuotaExceeded
 from agents.llm.mock import MockProvider
 from agents.llm.provider import AskedCall, ProviderTurn
@@ -13,6 +13,12 @@ from agents.llm.table import ModelTable
 from agents.registry import Registry
 from control_tower.context import Message
 from control_tower.ports import Profile
+
+
+async def react(ctx: Any) -> str:
+    """Run the agent as it is registered."""
+    return str(await ctx.executor._planner._registry.agents["react"](ctx))
+
 
 MakeContext = Callable[..., Any]
 Scripted = Callable[..., Any]
@@ -50,7 +56,7 @@ async def test_it_acts_observes_and_answers(make_ctx: MakeContext) -> None:
     """With the scripted tools model, through a real tool."""
     ctx = make_ctx("What is 6*7?")
     assert await react(ctx) == "[mock model] I observed: 42"
-    assert [kind for kind, _ in ctx.calls] == ["history", "llm", "tool", "llm"]
+    assert [kind for kind, _ in ctx.calls] == ["step", "history", "llm", "tool", "llm"]
     assert "".join(ctx.deltas).endswith("I observed: 42")
 
 
@@ -99,7 +105,7 @@ async def test_turns_are_bounded(scripted: Scripted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "said"), [(1, "I had to stop"), (2, "Looking."), (3, "Looking.")]
+    ("after", "said"), [(2, "I had to stop"), (3, "Looking."), (4, "Looking.")]
 )
 async def test_at_the_quota_it_answers_with_what_it_has(
     scripted: Scripted, after: int, said: str
@@ -137,15 +143,21 @@ async def test_history_and_profile_shape_the_opening(scripted: Scripted) -> None
     assert [offer.name for offer in request.tools] == ["clock"]
 
 
-async def test_without_a_profile_it_has_instructions_and_the_built_in_tools(
-    scripted: Scripted,
+async def test_without_a_profile_it_has_instructions_and_the_registered_tools(
+    scripted: Scripted, registry: Registry
 ) -> None:
-    """Among them one that asks."""
+    """Also an app's; among the built-in ones is one that asks."""
+
+    @registry.tool("read_only")
+    async def mine() -> str:
+        """Mine."""
+        return ""
+
     ctx = scripted(ProviderTurn("42"))
     await react(ctx)
     request = ctx.provider.requests[0]
     assert request.messages[0] == {"role": "system", "content": INSTRUCTIONS}
-    assert "workspace.delete" in {offer.name for offer in request.tools}
+    assert {"workspace.delete", "mine"} <= {offer.name for offer in request.tools}
 
 
 async def test_long_observations_are_cut(scripted: Scripted) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from agents.errors import ModelFailed
-from agents.llm.remote import RemoteProvider, remote_providers
+from agents.llm.remote import RemoteProvider, _wire_name, remote_providers
 from agents.llm.table import ModelTable
 from agents.registry import Registry
 from control_tower.context import Reply
@@ -69,6 +69,14 @@ def test_the_extra_is_named_where_it_is_missing() -> None:
     """With its key set, the library is what is missing."""
     found = provider("openai", {"OPENAI_API_KEY": KEY}).problem
     assert found is None if INSTALLED else "control-tower[llm]" in str(found)
+
+
+def test_names_of_tools_fit_the_providers() -> None:
+    """Without dots, short enough, and still distinct."""
+    assert _wire_name("workspace.read") == "workspace__read"
+    long = [_wire_name(f"mcp.server.{'x' * 100}{end}") for end in "ab"]
+    assert len(set(long)) == 2
+    assert all(len(name) == 64 for name in long)
 
 
 def test_prices_come_from_the_settings() -> None:

@@ -230,6 +230,7 @@ def test_signatures_without_a_schema_are_refused(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
             lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=5,
         ),
     )
 )
