@@ -100,17 +100,20 @@ class Kernel:
         for act in p.then:
             act(commit)
         self.users.note(process.pcb)
-        self._release(process)
-        match process.pcb.state:
-            case State.TERMINATED:
-                self._bury(process)
-            case State.RUNNING:
-                self.runs.go_on(process)
-            case _:
-                self.touch(process)
+        if process.pcb.state is State.TERMINATED:
+            self._bury(process)
+        else:
+            self._release(process)
+            self._go_on(process)
         if process.pcb.state in (State.WAITING, State.TERMINATED):
             _tell_watchers(process)
         self.pump(process)
+
+    def _go_on(self, process: Process) -> None:
+        if process.pcb.state is State.RUNNING:
+            self.runs.go_on(process)
+        else:
+            self.touch(process)
 
     def _refused(self, p: Proposal, reason: UnitRefused) -> None:
         """A unit that was not committed: the mission is not ours, or the store is gone."""
@@ -207,9 +210,10 @@ class Kernel:
 
     def _pass_gate(self, pid: str | None) -> None:
         if pid is not None:
-            self.memory.with_process(pid, self._gate_passed)
+            self.memory.with_process(pid, self.gate_passed)
 
-    def _gate_passed(self, process: Process) -> None:
+    def gate_passed(self, process: Process) -> None:
+        """A mission that waited for its session now holds it."""
         process.in_gate = True
         self.post(process, self.lifecycle.admitted)
 
@@ -250,10 +254,13 @@ class Kernel:
         del self.memory.processes[process.pid]
 
     def _bury(self, process: Process) -> None:
-        """A mission has ended: stop what still acts for it and let it go."""
+        """A mission has ended: stop what still acts for it and let it go.
+
+        Its children are told first, so that none of them gets the slot that it leaves.
+        """
         if self.memory.processes.get(process.pid) is process:
-            self.forget(process)
             self.buried(process)
+            self.forget(process)
 
     def forget(self, process: Process) -> None:
         """Let a process out of memory with all that it holds."""

@@ -70,6 +70,7 @@ class Residence:
     resting: dict[str, Rested] = field(default_factory=dict)
     draining: bool = False
     ended: Counter[str] = field(default_factory=Counter)
+    _queued: list[tuple[str, str, bool]] = field(default_factory=list)
 
     # -- start and stop -------------------------------------------------------------------
 
@@ -83,9 +84,25 @@ class Residence:
             after = page[-1].pid
             self._restore(page)
             await asyncio.sleep(0)
+        self._restore_queues()
         await self._end_orphans()
         self.kernel.admission.closed = False
         self.kernel.fill()
+
+    def _restore_queues(self) -> None:
+        """Queue missions up for their sessions again: those to be resumed, then by their coming.
+
+        Where nobody holds the session, its first does. All at once, before any is loaded: loads
+        take their time, and would let later ones overtake.
+        """
+        gate, queued = self.kernel.admission.gate, self._queued
+        for pid, session_id, resumed in sorted(queued, key=lambda one: not one[2]):
+            if gate.holders(session_id):
+                gate.wait(session_id, pid, ahead=resumed)
+            else:
+                gate.share(session_id, pid)
+                self.memory.with_process(pid, self.kernel.gate_passed)
+        queued.clear()
 
     async def _end_orphans(self) -> None:
         """End children whose parent's end was the last thing that was committed of the family."""
@@ -129,12 +146,7 @@ class Residence:
     def _restore_rested(self, pcb: ProcessControlBlock) -> None:
         self.rested_as(pcb)
         if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
-            ahead = pcb.started_at is not None
-            gate = self.kernel.admission.gate
-            if gate.holders(pcb.session_id):
-                gate.wait(pcb.session_id, pcb.pid, ahead=ahead)
-            else:
-                self.memory.with_process(pcb.pid, self._admit)
+            self._queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
             self.memory.with_process(pcb.pid, self._admit)
         elif pcb.children and pcb.state in (State.WAITING, State.BLOCKED):

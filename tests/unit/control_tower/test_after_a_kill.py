@@ -7,7 +7,8 @@ import pytest
 
 from control_tower.context import Context
 from control_tower.limits import TowerLimits
-from control_tower.records import InterruptKind
+from control_tower.records import InterruptKind, StepRecord
+from control_tower.store import InlineStore
 from events.types import Committed, Ephemeral
 from tests.rig.tower import ALICE, OPERATOR, Ledger, World
 
@@ -16,6 +17,24 @@ class Lives(World):
     """A world that counts how often it was started."""
 
     lives = 1
+
+    def die_at(self, event_type: str, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+        """Lose what is on its way to the store when such an event is published.
+
+        Returns:
+            What is set then.
+        """
+        died, publish = asyncio.Event(), Ledger.publish
+
+        def die(ledger: Ledger, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
+            publish(ledger, events, after)
+            if self.lives == 1 and any(event.type == event_type for event in events):
+                assert self.store.pending, "something is on its way, and not committed"
+                self.store.pending.clear()
+                died.set()
+
+        monkeypatch.setattr(Ledger, "publish", die)
+        return died
 
     async def hang_once(self, seconds: float) -> str:
         """Take for ever in the first life, and ``seconds`` in later ones."""
@@ -116,18 +135,8 @@ def test_a_child_whose_parent_ended_at_the_crash_ends_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The parent's end was committed and its child's was not: the start makes up for it."""
-    world, died, publish = Lives(), asyncio.Event(), Ledger.publish
-
-    def die_at_its_end(
-        ledger: Ledger, events: Sequence[Committed], after: Sequence[Ephemeral]
-    ) -> None:
-        publish(ledger, events, after)
-        if world.lives == 1 and any(event.type == "mission.completed" for event in events):
-            assert world.store.pending, "the child's end is on its way, not committed"
-            world.store.pending.clear()
-            died.set()
-
-    monkeypatch.setattr(Ledger, "publish", die_at_its_end)
+    world = Lives()
+    died = world.die_at("mission.completed", monkeypatch)
 
     async def child(ctx: Context) -> str:
         await ctx.step("long", world.hang_once, 100, idempotent=True)
@@ -185,5 +194,64 @@ def test_the_end_of_a_family_releases_only_what_this_life_holds() -> None:
         tower = world.tower._a
         assert tower.budget.accounts == {}
         assert tower.memory.processes == {}
+
+    world.run(scenario)
+
+
+def test_a_child_does_not_get_the_slot_that_its_parent_leaves() -> None:
+    """It is to end, and must not begin for a moment first."""
+    world = Lives(TowerLimits(max_running=1))
+
+    async def child(ctx: Context) -> str:
+        return "never"
+
+    async def main(ctx: Context) -> str:
+        await ctx.spawn("child", "wait")
+        await ctx.step("short", asyncio.sleep, 5, idempotent=True)
+        return "done"
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await world.ended(pid)
+        (child_pid,) = (await world.tower.mission(OPERATOR, pid))["children"]
+        await world.ended(child_pid)
+        assert world.ledger.types(child_pid) == ["mission.submitted", "mission.cancelled"]
+
+    world.run(scenario)
+
+
+def test_a_session_goes_to_its_first_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody held it when the server died, and the first in its queue takes longest to load."""
+    world = Lives()
+    died = world.die_at("mission.completed", monkeypatch)
+    read = InlineStore.steps
+    began: list[str] = []
+
+    async def main(ctx: Context) -> str:
+        began.append(ctx.mission)
+        await ctx.step("works", asyncio.sleep, 1, idempotent=True)
+        return "x"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        holder = await world.submit("holds")
+        session_id = (await world.tower.mission(OPERATOR, holder))["session_id"]
+        pids = [await world.submit(f"{n}", session_id=session_id) for n in range(3)]
+
+        async def slow_for_the_first(store: InlineStore, pid: str) -> list[StepRecord]:
+            await asyncio.sleep(5 if pid == pids[0] else 0)
+            return await read(store, pid)
+
+        await died.wait()
+        began.clear()
+        monkeypatch.setattr(InlineStore, "steps", slow_for_the_first)
+        await world.restart()
+        for pid in pids:
+            await world.ended(pid)
+        assert began == ["0", "1", "2"]
 
     world.run(scenario)
