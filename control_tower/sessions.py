@@ -363,7 +363,14 @@ class Sessions:
         unit.committed = committed
         unit.refused = refused
         self._store.submit(unit)
-        return await done
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            # The unit can't be withdrawn. The session's turn is kept until it is known, or the
+            # next command would read what was before it and put that back.
+            await asyncio.wait([done])
+            done.exception()
+            raise
 
 
 def _still_theirs(session: SessionRecord) -> RequireSession:
