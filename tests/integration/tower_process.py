@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,7 +36,13 @@ TERMINAL = {
 
 
 class TowerProcess:
-    """`python -m server serve` over a data folder, on a free port."""
+    """`python -m server serve` over a data folder, on a free port.
+
+    Attributes:
+        program: what is run, before `serve` and its arguments.
+    """
+
+    program: Sequence[str] = (sys.executable, "-m", "server")
 
     def __init__(self, data_dir: Path, *arguments: str, **settings: str) -> None:
         self.data_dir = data_dir
@@ -52,7 +58,7 @@ class TowerProcess:
         environ |= {"TOWER_DATA_DIR": str(self.data_dir), "TOWER_PORT": "0"} | self._settings
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve", *self._arguments],
+                [*self.program, "serve", *self._arguments],
                 cwd=ROOT,
                 env=environ,
                 stdout=subprocess.PIPE,
