@@ -42,9 +42,9 @@ async def write_file(ctx: ToolContext, name: str, text: str) -> JsonObject:
         name: a plain file name, without folders.
         text: the whole new content.
     """
-    existed = any(file.name == name for file in await ctx.workspace.list())
+    before = {file.name for file in await ctx.workspace.list()}
     file = await ctx.workspace.write(name, text.encode())
-    return {"name": file.name, "size_bytes": file.size, "replaced": existed}
+    return {"name": file.name, "size_bytes": file.size, "replaced": file.name in before}
 
 
 async def delete_file(ctx: ToolContext, name: str) -> JsonObject:

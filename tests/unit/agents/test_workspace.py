@@ -115,7 +115,7 @@ async def test_the_tools_write_list_read_and_delete(make_ctx: MakeContext, files
         "size_bytes": 6,
         "replaced": False,
     }
-    assert (await ctx.tool("workspace.write", name="a.txt", text="2"))["replaced"] is True
+    assert (await ctx.tool("workspace.write", name=" a.txt ", text="2"))["replaced"] is True
     assert await ctx.tool("workspace.list") == [
         {
             "name": "a.txt",
