@@ -1,5 +1,6 @@
 """What the commands share: the terminal, and how they end when something is wrong."""
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
@@ -15,8 +16,11 @@ from server.settings import Loaded, SettingsError, load
 P = ParamSpec("P")
 R = TypeVar("R")
 
-out = Console()
-err = Console(stderr=True)
+WIDE = 200
+"""Columns where nobody looks: a row stays on one line for grep."""
+
+out = Console(width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
