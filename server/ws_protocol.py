@@ -156,15 +156,15 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
 
-    def close(self, code: int, reason: str) -> None:
-        """Close behind what was written; abort if that takes longer than 5 s."""
+    def close(self, code: int, reason: str, within_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Close behind what was written; abort if that takes longer than ``within_s``."""
         if self.close_sent or self.transport.is_closing():
             return
         self.close_sent = True
         if self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
             self._flush()
-        self._end_within(CLOSE_TIMEOUT_S)
+        self._end_within(within_s)
         self._lose(code, reason)
         # Its answer to our close must be read.
         self.resume()
@@ -219,7 +219,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         """The server stops: whoever is still here is told to come back."""
         if self._attached:
-            self.close(Close.RESTART, "")
+            self.close(Close.RESTART, "", LINGER_S)
         else:
             super().shutdown()
 
