@@ -293,6 +293,7 @@ class Residence:
     def reprioritise(self, process: Process) -> None:
         """The priority was changed: the queue and later events follow."""
         process.scope = scope_of(process.pcb)
+        process.effective = process.pcb.priority
         if process.queued or process.has_slot:
             queue = self.kernel.admission.queue
             queue.reprioritise(process.pid, process.pcb.priority, self.clock.now())
