@@ -13,7 +13,7 @@ programs are :mod:`control_tower.runs`', coming into memory is :mod:`control_tow
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -125,11 +125,10 @@ class Kernel:
         self.forget(process)
         for act in p.otherwise:
             act(reason)
-        while process.inbox:
-            late = Proposal.of(process, self.clock.now())
-            process.inbox.popleft()(late)
-            for act in late.otherwise:
-                act(reason)
+        for change in process.inbox:
+            if isinstance(change, _Command):
+                change.promise.refused(reason)
+        process.inbox.clear()
 
     async def sent(
         self, p: Proposal, result: Callable[[Commit], T], ack: Callable[[T], None] | None
@@ -157,19 +156,9 @@ class Kernel:
         what makes the result; ``ack`` gets the result before the events are published.
         """
         promise = Acknowledgement(ack)
-
-        def apply(p: Proposal) -> None:
-            p.otherwise.append(promise.refused)
-            try:
-                result = change(p)
-            except Refusal as refusal:
-                promise.failed(refusal)
-            else:
-                p.then.append(partial(promise.committed, result))
-
         if process.lost:
             raise Unavailable("The mission is not on this node any more.", outcome="rejected")
-        self.post(process, apply)
+        self.post(process, _Command(change, promise))
         try:
             return await promise.result()
         except UnitRefused as reason:
@@ -271,6 +260,23 @@ class Kernel:
         _tell_watchers(process)
         self._pass_gate(self.admission.forget(process, self.clock.now()))
         self.fill()
+
+
+@dataclass(slots=True, frozen=True)
+class _Command(Generic[T]):
+    """A caller's change in an inbox, with the promise made to the caller."""
+
+    change: Callable[[Proposal], Callable[[Commit], T]]
+    promise: Acknowledgement[T]
+
+    def __call__(self, p: Proposal) -> None:
+        p.otherwise.append(self.promise.refused)
+        try:
+            result = self.change(p)
+        except Refusal as refusal:
+            self.promise.failed(refusal)
+        else:
+            p.then.append(partial(self.promise.committed, result))
 
 
 def _tell_watchers(process: Process) -> None:

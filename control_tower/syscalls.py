@@ -151,8 +151,7 @@ class Syscalls:
         if record.reserved is not None:
             self.effects.settle(p, ResourceUsage(), record.reserved)
         if call.repeatable:
-            again = msgspec.structs.replace(record, attempt=record.attempt + 1, reserved=None)
-            self._attempt(p, call, again)
+            self._attempt(p, call, _next_attempt(p, record))
         else:
             cut = msgspec.structs.replace(record, reserved=None)
             self.questions.doubt(p, cut, "cut by a restart")
@@ -234,9 +233,8 @@ class Syscalls:
 
     def _retry(self, p: Proposal, call: Call, record: StepRecord, error: AgentError) -> None:
         say_retry(p, record, error)
-        again = msgspec.structs.replace(record, attempt=record.attempt + 1)
         delay_s = RETRY_DELAYS_S[min(record.attempt, len(RETRY_DELAYS_S)) - 1]
-        self._attempt(p, call, again, delay_s)
+        self._attempt(p, call, _next_attempt(p, record), delay_s)
 
     def _sleep(self, p: Proposal, call: Call, request: Sleep) -> None:
         wake_at = p.now + max(0.0, request.seconds)
@@ -300,6 +298,15 @@ def _breaker_was_open(call: Call, end: EffectEnd) -> bool:
     """Whether an attempt was turned away by a breaker that opened meanwhile."""
     waits = isinstance(call.request, ToolPlan) and call.request.on_open == "wait"
     return waits and isinstance(end.error, BreakerOpen)
+
+
+def _next_attempt(p: Proposal, record: StepRecord) -> StepRecord:
+    """Note that an attempt is to follow, which may have to wait for room or for a person."""
+    again = msgspec.structs.replace(
+        record, status=StepStatus.APPROVED, attempt=record.attempt + 1, reserved=None
+    )
+    p.save_step(again)
+    return again
 
 
 def _tool_call(p: Proposal, record: StepRecord, end: EffectEnd) -> InsertToolCall:

@@ -20,6 +20,7 @@ from control_tower.limits import TowerLimits
 from control_tower.ports import InterruptQuery
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
+from control_tower.unit import StoreFailed
 from tests.rig.tower import ALICE, World
 
 
@@ -493,5 +494,122 @@ def test_an_effect_that_outlives_a_divergence_is_not_begun_again() -> None:
         assert (await world.ended(pid, 60))["result"] == ["slow", 1]
         assert len(ran) == 1
         assert "interrupt.raised" not in world.ledger.types(pid)
+
+    world.run(scenario)
+
+
+def test_what_a_child_was_allowed_is_covered_by_its_parents_limits_after_a_crash() -> None:
+    """The extension was the child's; the parent learns of it when its account is opened again."""
+    world = World()
+
+    async def look() -> str:
+        return "seen"
+
+    async def child(ctx: Context) -> str:
+        for _ in range(3):
+            await ctx.tool("look")
+        await ctx.sleep(5)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        born = await ctx.spawn("child", "go", ResourceQuota(max_tool_calls=1))
+        return str(await born.result())
+
+    world.tools.add(look)
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=1))
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        question = await world.question(child_pid)
+        more = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_tool_calls=5))
+        await world.tower.answer(ALICE, question["interrupt_id"], more)
+        await asyncio.sleep(1)
+        await world.restart()
+        mission = await world.ended(pid)
+        assert (mission["usage"]["tool_calls"], mission["quota"]["max_tool_calls"]) == (3, 6)
+
+    world.run(scenario)
+
+
+def test_a_retry_that_waits_for_room_is_made_once_there_is_some() -> None:
+    """And it is the next attempt, not the failed one again."""
+    world = World()
+    attempts: list[int] = []
+
+    async def look() -> str:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            await asyncio.sleep(1)
+            raise ToolFailed("not yet")
+        return "seen"
+
+    async def slow() -> str:
+        await asyncio.sleep(5)
+        return "slow"
+
+    async def main(ctx: Context) -> list[Any]:
+        async def one(inner: Context) -> Any:
+            return await inner.tool("look")
+
+        async def other(inner: Context) -> Any:
+            await inner.sleep(0.5)
+            try:
+                return await inner.tool("slow")
+            except ToolFailed:
+                return "failed"
+
+        return await ctx.parallel(one, other)
+
+    world.tools.add(look, idempotent=True, retries=1)
+    world.tools.add(slow)
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=2))
+        question = await world.question(pid)
+        assert world.loop.time() > 5
+        more = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_tool_calls=5))
+        await world.tower.answer(ALICE, question["interrupt_id"], more)
+        assert (await world.ended(pid, 20))["result"] == ["seen", "slow"]
+        begun = [e for e in world.ledger.of(pid) if e["type"] == "step.started"]
+        assert [e["data"]["attempt"] for e in begun if e["data"]["name"] == "look"] == [1, 2]
+
+    world.run(scenario)
+
+
+def test_nothing_is_begun_for_a_mission_whose_unit_was_refused() -> None:
+    """What waited in its inbox is dropped; only callers are told."""
+    world = World()
+    ran: list[str] = []
+
+    async def effect(name: str) -> None:
+        ran.append(name)
+
+    async def main(ctx: Context) -> str:
+        async def one(inner: Context) -> None:
+            await inner.emit("one")
+
+        async def other(inner: Context) -> None:
+            await inner.step("two", effect, "two", idempotent=True)
+
+        await ctx.parallel(one, other)
+        return "?"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        process = world.tower._a.memory.processes[pid]
+        while not process.inbox:
+            await asyncio.sleep(0)
+        unit = process.unit
+        assert unit is not None
+        world.store.pending.clear()
+        unit.refused(StoreFailed("locked", outcome="rejected"))
+        await asyncio.sleep(1)
+        assert not ran
 
     world.run(scenario)
