@@ -4,6 +4,8 @@ The errors that a call raises into a program are the kernel's and only re-export
 the journal stores them by their code.
 """
 
+from typing import ClassVar
+
 from control_tower.errors import (
     AgentError,
     BreakerOpen,
@@ -54,3 +56,5 @@ class ToolDeclined(ToolFailed):
     A program sees it as :class:`ToolFailed`. Raise it from a tool so that the failure does not
     count against the tool's health and breaker.
     """
+
+    transient: ClassVar[bool] = False

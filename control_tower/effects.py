@@ -76,7 +76,7 @@ class Attempts:
         match call.request:
             case ToolPlan() as plan:
                 if record.arguments != plan.arguments:
-                    plan = self.tools.plan(plan.name, _edited(record))
+                    plan = self.tools.edit(plan.name, plan.arguments, _edited(record))
                 async with _Deadline(plan.timeout_s):
                     output = as_json(await self.tools.run(plan, effect))
                 return EffectEnd(output=output, usage=TOOL_CALL)

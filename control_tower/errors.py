@@ -107,6 +107,8 @@ class AgentError(Exception):
     """
 
     code: ClassVar[str] = "agent_error"
+    transient: ClassVar[bool] = False
+    """Whether another attempt may end otherwise."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -123,12 +125,14 @@ class ToolFailed(AgentError):
     """The tool raised."""
 
     code: ClassVar[str] = "tool_failed"
+    transient: ClassVar[bool] = True
 
 
 class ToolTimeout(AgentError):
     """An idempotent tool did not answer in time."""
 
     code: ClassVar[str] = "tool_timeout"
+    transient: ClassVar[bool] = True
 
 
 class ToolInvalid(AgentError):

@@ -199,6 +199,17 @@ class Tools(Protocol):
             ToolInvalid: for an unknown tool or arguments that do not fit.
         """
 
+    def edit(
+        self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
+    ) -> ToolPlan:
+        """Validate a person's edit of the arguments that were shown to them as ``proposed``.
+
+        A secret that they left as it was shown stays that secret.
+
+        Raises:
+            ToolInvalid: as :meth:`plan`.
+        """
+
     def blocked_until(self, tool: str, now: float) -> float | None:
         """Return when a tool may be tried again that failed too often; None: now."""
 

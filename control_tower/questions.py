@@ -227,7 +227,8 @@ class Questions:
         if answer.arguments == question.arguments:
             return None
         try:
-            return self.tools.plan(question.tool, answer.arguments).arguments
+            shown = question.arguments or {}
+            return self.tools.edit(question.tool, shown, answer.arguments).arguments
         except ToolInvalid as error:
             raise InvalidParams(error.message, field="arguments") from error
 

@@ -229,7 +229,7 @@ class Syscalls:
         plan = call.request
         if not isinstance(plan, ToolPlan) or not plan.idempotent:
             return False
-        return record.attempt <= plan.retries and error.code in {"tool_failed", "tool_timeout"}
+        return record.attempt <= plan.retries and error.transient
 
     def _retry(self, p: Proposal, call: Call, record: StepRecord, error: AgentError) -> None:
         say_retry(p, record, error)
