@@ -60,7 +60,7 @@ const closes = (status) => (mission, { at, data }) => ({
 function stepStarted(mission, { at, data }) {
   const begun = { output: null, error: null, duration_ms: null, usage: null, size: null, state: /** @type {const} */ ("running") };
   const step = /** @type {Step} */ ({ ...begun, ...data, started_at: at });
-  return { ...mission, steps: upsert(mission.steps, (known) => known.step === step.step, () => step) };
+  return { ...mission, steps: upsert(mission.steps, "step", step.step, () => step) };
 }
 
 /** @param {Mission} mission @param {TowerEvent} event @param {(step: Step) => Step} change @returns {Mission} */
@@ -69,7 +69,8 @@ function stepEnded(mission, { at, data }, change) {
   const { [data.step]: _, ...streams } = mission.streams;
   const steps = upsert(
     mission.steps,
-    (step) => step.step === data.step,
+    "step",
+    data.step,
     (step) => change(/** @type {Step} */ ({ ...unseen, ...step, ...data })),
   );
   return { ...mission, steps, streams };
@@ -91,7 +92,7 @@ function raised(mission, { at, data }) {
     ...data,
     ...{ mission_id: mission.mission_id, session_id: mission.session_id, raised_at: at, status: "pending" },
   });
-  return { ...mission, interrupts: upsert(mission.interrupts, (known) => known.interrupt_id === data.interrupt_id, () => interrupt) };
+  return { ...mission, interrupts: upsert(mission.interrupts, "interrupt_id", interrupt.interrupt_id, () => interrupt) };
 }
 
 /** @type {Readonly<Record<string, Change>>} */

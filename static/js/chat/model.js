@@ -149,15 +149,19 @@ export function emptyMission(mission_id, session_id, at) {
 }
 
 /**
- * A copy of a list in which the last item that matches is replaced; without one, the new item is appended.
+ * A copy of a list in which the last item with this value under `key` is replaced; without one, the new item is
+ * appended. A plain loop: it runs for every event, over lists of thousands.
  * @template T
+ * @template {keyof T} K
  * @param {T[]} list
- * @param {(item: T) => boolean} matches
+ * @param {K} key
+ * @param {T[K]} value
  * @param {(item: T | undefined) => T} change
  * @returns {T[]}
  */
-export function upsert(list, matches, change) {
-  const index = list.findLastIndex(matches);
+export function upsert(list, key, value, change) {
+  let index = list.length - 1;
+  while (index >= 0 && list[index][key] !== value) index -= 1;
   const copy = list.slice();
   copy[index < 0 ? list.length : index] = change(list[index]);
   return copy;

@@ -151,14 +151,14 @@ function apply(chat, event) {
   const before = known ?? emptyMission(mission_id, session_id, event.at);
   const after = reduceMission(before, event);
   if (after === known) return offset === chat.offset ? chat : { ...chat, offset };
-  return { ...chat, offset, missions: upsert(chat.missions, (mission) => mission === known, () => after) };
+  return { ...chat, offset, missions: upsert(chat.missions, "mission_id", mission_id, () => after) };
 }
 
 /** @param {Message[]} messages @param {TowerEvent} event @returns {Message[]} */
 function reduceMessages(messages, { type, at, data }) {
   const { message } = data;
   const deleted = type === "message.deleted" ? { deleted_at: message.deleted_at ?? at } : {};
-  return upsert(messages, (known) => known.message_id === message.message_id, (known) => ({ ...known, ...message, ...deleted }));
+  return upsert(messages, "message_id", message.message_id, (known) => ({ ...known, ...message, ...deleted }));
 }
 
 /** @param {Model} model @param {TowerEvent} event @returns {Model} */
