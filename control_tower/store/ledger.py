@@ -19,6 +19,9 @@ from control_tower.records import ProcessControlBlock, SessionRecord
 from control_tower.store.statements import Query
 from control_tower.store.tables import messages, missions, sessions, users
 
+CAPACITY = 16_384
+"""Entries of each kind that are remembered; the others are read again."""
+
 
 class SessionEntry(msgspec.Struct):
     """A session's row."""
@@ -126,16 +129,15 @@ class Ledger:
     """The writer's memory over its own connection."""
 
     connection: sqlite3.Connection
-    capacity: int = 16_384
     _sessions: _Shelf[SessionEntry] = field(init=False)
     _missions: _Shelf[MissionEntry] = field(init=False)
     _users: _Shelf[int] = field(init=False)
     _numbers: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._sessions = _Shelf(self.capacity)
-        self._missions = _Shelf(self.capacity)
-        self._users = _Shelf(self.capacity)
+        self._sessions = _Shelf(CAPACITY)
+        self._missions = _Shelf(CAPACITY)
+        self._users = _Shelf(CAPACITY)
         self._numbers = {}
         for name, highest in _HIGHEST.items():
             row = highest.one(self.connection)

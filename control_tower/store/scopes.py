@@ -57,7 +57,8 @@ class Scopes:
         """Return a mission's scope, read if it is not here yet."""
         scope = self.by_mission.get(no)
         if scope is None:
-            scope = self.by_mission[no] = _mission_scope(connection, no)
+            # The writer may have put a newer one there since the row was read.
+            scope = self.by_mission.setdefault(no, _mission_scope(connection, no))
             _trim(self.by_mission)
         return scope
 
@@ -65,7 +66,7 @@ class Scopes:
         """Return the scope of a line's events outside missions, read if it is not here yet."""
         scope = self.by_line.get(no)
         if scope is None:
-            scope = self.by_line[no] = _line_scope(connection, no)
+            scope = self.by_line.setdefault(no, _line_scope(connection, no))
             _trim(self.by_line)
         return scope
 

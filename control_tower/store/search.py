@@ -1,8 +1,8 @@
 """Full-text search over messages, ranked (SQLite's FTS5 and its bm25).
 
 What a person types is words, never query syntax: each is quoted, and what holds no letter or
-digit is left out. Of equally good messages the newest comes first. Ranking costs about 1 µs a match,
-so of messages that hold a very common word only the newest :data:`MOST_RANKED` are ranked.
+digit is left out. Of equally good messages the newest comes first. Ranking costs about 1 µs a
+match, so of messages that hold a very common word only the newest :data:`MOST_RANKED` are ranked.
 (Without the lengths of messages, ``columnsize=0``, it would cost a tenth; but SQLite's bm25 then
 ranks wrongly where messages are short.)
 """

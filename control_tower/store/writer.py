@@ -137,10 +137,9 @@ class Writer:
                 self._gather(self._queue_entry)
                 while self._held:
                     self._commit_held()
-        except BaseException as error:  # without its writer the process must end
+        except BaseException as error:  # a bug; without its writer the process must end
             log.exception("store.writer_died")
             self._on_loop(partial(self._on_fatal, error))
-            raise
         finally:
             self._on_loop(self._ended.set)
 

@@ -1,12 +1,13 @@
 """Units of work: whole or not at all, in order, each offset used once."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from control_tower.records import StepStatus
+from control_tower.records import ProcessControlBlock, StepStatus
 from control_tower.states import Outcome, State
 from control_tower.unit import (
     Commit,
@@ -367,3 +368,28 @@ async def test_events_of_a_user_outside_sessions_keep_the_user(store: StoreAndLo
     await commit(store, drafts=unit)
     page = await store.read(["user:bob"], 0, 2)
     assert [(event.offset, event.scope) for event in page.events] == [(1, Scope(None, "bob"))]
+
+
+async def test_offsets_have_no_hole_whoever_submits_and_whatever_is_refused(
+    store: StoreAndLog, opener: Opener
+) -> None:
+    """Many missions at once, a third of their units stale, a fifth unfit."""
+    pcbs = [mission(f"m_{n}", f"s_{n}") for n in range(20)]
+    await commit(store, *founding(*pcbs))
+    kept: list[int] = []
+
+    async def run(pcb: ProcessControlBlock) -> None:
+        for turn in range(15):
+            drafts = [progress(scope(pcb))] * (turn % 3 + 1)
+            stale = turn % 3 == 2
+            writes = [SaveStep(step("m_none"))] if turn % 5 == 4 else [SaveStep(step(pcb.pid), 0)]
+            unit = Unit(drafts, [*writes], guard=guard(pcb.pid, attempt=9 if stale else 1))
+            outcome = await settled(store, unit)
+            assert isinstance(outcome, Commit) == (not stale and turn % 5 != 4)
+            if isinstance(outcome, Commit):
+                assert len(outcome.events) == len(drafts)
+                kept.extend(event.offset for event in outcome.events)
+
+    await asyncio.gather(*(run(pcb) for pcb in pcbs))
+    assert kept == list(range(1, store.head + 1)), "completions come in commit order"
+    assert [event.offset for event in opener.published.events] == kept

@@ -317,3 +317,20 @@ async def test_close_commits_and_delivers_what_waits(tmp_path: Path) -> None:
         await store.close()
         assert [one.offset for one in outcomes] == list(range(1, 3001))
         assert len(published.events) == 3000
+
+
+async def test_a_writer_that_dies_takes_the_process_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it nothing would ever be answered; the server is told, and closing does not hang."""
+    fatal: list[BaseException] = []
+    async with opened(tmp_path, on_fatal=fatal.append) as (store, _):
+
+        def die() -> None:
+            raise SystemError("out of luck")
+
+        monkeypatch.setattr(store._writer, "_commit_held", die)
+        store.submit(Unit([joined()]))
+        while not fatal:
+            await asyncio.sleep(0.01)
+        assert isinstance(fatal[0], SystemError)
