@@ -42,6 +42,9 @@ def raised(record: InterruptRecord) -> InterruptRaised:
         arguments=record.arguments,
         risk=record.risk,
         options=None if record.options is None else list(record.options),
+        resource=record.resource,
+        used=record.used,
+        limit=record.limit,
     )
 
 

@@ -266,6 +266,9 @@ class InterruptRaised(EventData, frozen=True, kw_only=True, omit_defaults=True):
     arguments: JsonObject | None = None
     risk: str | None = None
     options: list[str] | None = None
+    resource: str | None = None
+    used: float | None = None
+    limit: float | None = None
 
 
 class _InterruptClosed(EventData, frozen=True, kw_only=True, omit_defaults=True):

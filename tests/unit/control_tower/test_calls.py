@@ -597,6 +597,8 @@ def test_a_mission_at_its_limit_asks_is_extended_and_makes_that_very_call() -> N
         question = await world.question(pid)
         assert (question["kind"], question["resource"]) == ("resource_exhausted", "tool_calls")
         assert (question["used"], question["limit"]) == (2, 2)
+        raised = world.ledger.last(pid, "interrupt.raised")["data"]
+        assert (raised["resource"], raised["used"], raised["limit"]) == ("tool_calls", 2, 2)
         assert len(world.tools.calls) == 2
         extend = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_tool_calls=2))
         await world.tower.answer(ALICE, question["interrupt_id"], extend)
