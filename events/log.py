@@ -26,9 +26,7 @@ class LogReader(Protocol):
     def head(self) -> int:
         """The last offset committed; 0 for an empty log."""
 
-    async def read(
-        self, topics: Sequence[str], after: int, upto: int, limit: int = 512
-    ) -> Page:
+    async def read(self, topics: Sequence[str], after: int, upto: int, limit: int = 512) -> Page:
         """Return the events of any of ``topics`` with ``after < offset <= upto``, in order.
 
         At most ``limit`` events and about 1 MiB of bodies a page; ``Page.upto`` says how far the

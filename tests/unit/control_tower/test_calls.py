@@ -861,9 +861,7 @@ def test_a_limit_on_children_or_events_asks_and_goes_on_with_that_very_call() ->
         return ctx.mission
 
     async def main(ctx: Context) -> str:
-        names = []
-        for n in range(3):
-            names.append(await (await ctx.spawn("child", f"c{n}")).result())
+        names = [await (await ctx.spawn("child", f"c{n}")).result() for n in range(3)]
         for n in range(20):
             await ctx.emit("tick", n=n)
         return "".join(str(name) for name in names)
