@@ -218,10 +218,10 @@ class Account:
         child = Account(quota, used, warned=warned)
         child.parent = self
         child._widen_share(self)
-        self._cover()
+        self.cover()
         return child
 
-    def _cover(self) -> None:
+    def cover(self) -> None:
         """Raise the limits to what is used and held: a child was allowed more before a restart."""
         raised = {}
         for resource, limit, used, held in zip(
@@ -237,7 +237,7 @@ class Account:
             self.quota = msgspec.structs.replace(self.quota, **raised)
             if self.parent is not None:
                 self._widen_share(self.parent)
-                self.parent._cover()
+                self.parent.cover()
 
     def give_back(self, child: "Account") -> tuple[QuotaWarning, ...]:
         """Count what an ended child used as used, and take back the rest of its share.

@@ -107,9 +107,9 @@ class Client:
     async def read(self) -> None:
         """Read until cancelled."""
         async for frame in self._socket:
-            if '"llm.delta"' in frame[:120]:  # type: ignore[operator]
+            if '"llm.delta"' in frame[:120]:
                 self.tokens += 1
-                if '"at":0,' in frame[-120:]:  # type: ignore[operator]
+                if '"at":0,' in frame[-120:]:
                     self.first_token.put_nowait(time.perf_counter())
                 continue
             message: dict[str, Any] = json.loads(frame)
