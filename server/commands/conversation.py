@@ -14,6 +14,7 @@ from server.client import Client, ClientError
 EXIT_FAILED = 1
 EXIT_WAITING = 3
 SHOWN_CHARACTERS = 200
+NOBODY = "nobody"
 
 
 class Conversation:
@@ -75,6 +76,7 @@ class Conversation:
             await self._answer(data)
         except ClientError as error:
             self._console.print(f"[red]{escape(error.message)}[/]", highlight=False)
+            return error.code != NOBODY
         return True
 
     async def _answer(self, data: JsonObject) -> None:
@@ -108,7 +110,7 @@ class Conversation:
         self._console.print(prompt, end="", markup=False, highlight=False)
         line = await asyncio.to_thread(sys.stdin.readline)
         if not line:
-            raise ClientError("closed", "Nobody is there to answer; the mission waits.")
+            raise ClientError(NOBODY, "Nobody is there to answer; the mission waits.")
         return str(line).strip()
 
 

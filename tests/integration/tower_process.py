@@ -104,9 +104,14 @@ class TowerProcess:
         self.wait()
 
     def end(self) -> None:
-        """Make sure that it is gone, for fixtures."""
-        if self._process is not None and self._process.poll() is None:
+        """Make sure that it is gone, for fixtures; in order, if it can."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
             self.kill()
+            raise
 
     @property
     def ws_url(self) -> str:

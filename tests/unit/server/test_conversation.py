@@ -1,0 +1,178 @@
+"""A mission on the terminal: what is shown, what is asked, what is answered."""
+
+import io
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from server.client import Client, ClientError
+from server.commands.conversation import Conversation
+
+
+class ScriptedTower:
+    """A client whose events are known beforehand; it keeps what it is called with."""
+
+    def __init__(self, *events: dict[str, Any], refuse: str | None = None) -> None:
+        self._events = events
+        self._refuse = refuse
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Keep the call."""
+        self.calls.append((method, params))
+        if method == self._refuse:
+            raise ClientError("conflict", "Somebody else was faster.")
+        return {"status": "completed"}
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the script."""
+        for event in self._events:
+            yield event
+
+
+def event(kind: str, /, **data: Any) -> dict[str, Any]:
+    """An event of mission m."""
+    return {"type": kind, "mission_id": "m", "data": data}
+
+
+END = event("mission.completed", result="done")
+
+
+async def follow(
+    tower: ScriptedTower, monkeypatch: pytest.MonkeyPatch, typed: str | None = None
+) -> str:
+    """Follow the script; return what was shown."""
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed or ""))
+    conversation = Conversation(
+        cast("Client", tower), Console(file=shown, width=120), ask=typed is not None
+    )
+    await conversation.follow("m")
+    return shown.getvalue()
+
+
+async def test_steps_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun, done with its time, failed; long values cut; others' events left out."""
+    shown = await follow(
+        ScriptedTower(
+            event("mission.queued", position=2, cause="slots"),
+            event("step.started", name="calc", input={"x": [1]}),
+            event("step.completed", name="calc", output="y" * 500, duration_ms=12.3),
+            event("step.failed", name="calc", error={"message": "no [luck]"}),
+            event("mission.blocked", cause="sleep"),
+            event("mission.recovered", attempt=2, replayed_steps=7),
+            event("artifact.created", name="a.txt", size=3),
+            event("mission.progress", name="half"),
+            {"type": "step.started", "mission_id": "other", "data": {"name": "x", "input": 1}},
+            END,
+        ),
+        monkeypatch,
+    )
+    assert 'calc {"x":[1]}' in shown
+    assert "12 ms" in shown
+    assert "no [luck]" in shown
+    assert "position 2" in shown
+    assert "7 steps replayed" in shown
+    assert "a.txt, 3 bytes" in shown
+    assert "…" in shown
+    assert "y" * 300 not in shown.replace("\n", "")
+
+
+async def test_text_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one piece, on lines of its own."""
+    shown = await follow(
+        ScriptedTower(
+            event("llm.delta", text="Hel"),
+            event("llm.delta", text="lo"),
+            event("step.started", name="calc", input=1),
+            END,
+        ),
+        monkeypatch,
+    )
+    assert shown.splitlines()[0] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("typed", "approved"), [("yes\n", True), ("no\n", False), ("\n", False), ("y\n", False)]
+)
+async def test_only_yes_approves(
+    typed: str, approved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default is no, and so is everything that merely looks like a yes."""
+    tower = ScriptedTower(
+        event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
+    )
+    assert "Delete?" in await follow(tower, monkeypatch, typed)
+    assert tower.calls[0] == ("confirm", {"confirmation_id": "i", "approved": approved})
+
+
+async def test_words_are_asked_for_until_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty line is no answer."""
+    tower = ScriptedTower(
+        event(
+            "interrupt.raised",
+            interrupt_id="i",
+            kind="clarification",
+            message="Which?",
+            options=["red", "blue"],
+        ),
+        END,
+    )
+    shown = await follow(tower, monkeypatch, "\n  \nred\n")
+    assert "- red" in shown
+    assert tower.calls[0] == ("clarify", {"clarification_id": "i", "answer": "red"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "decision"),
+    [
+        ("resource_exhausted", "more\nfinish\n", "finish"),
+        ("unknown_outcome", "it_happened\n", "it_happened"),
+    ],
+)
+async def test_decisions_are_exact_words(
+    kind: str, typed: str, decision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again until it is one of them."""
+    tower = ScriptedTower(
+        event("interrupt.raised", interrupt_id="i", kind=kind, message="What now?"), END
+    )
+    await follow(tower, monkeypatch, typed)
+    assert tower.calls[0] == ("interrupt.answer", {"interrupt_id": "i", "decision": decision})
+
+
+async def test_a_late_answer_is_said_and_nothing_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else answered in the chat."""
+    tower = ScriptedTower(
+        event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"),
+        END,
+        refuse="confirm",
+    )
+    assert "Somebody else was faster." in await follow(tower, monkeypatch, "yes\n")
+
+
+async def test_nobody_there_leaves_it_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question is shown, no answer is made up."""
+    tower = ScriptedTower(
+        event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
+    )
+    assert "Delete?" in await follow(tower, monkeypatch)
+    assert [method for method, _ in tower.calls] == ["mission.get"]
+
+
+async def test_a_closed_keyboard_leaves_it_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-D is nobody, not a no."""
+    tower = ScriptedTower(
+        event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
+    )
+    assert "the mission waits" in await follow(tower, monkeypatch, "")
+    assert [method for method, _ in tower.calls] == ["mission.get"]
+
+
+async def test_a_server_that_goes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mission goes on there, and the person is told."""
+    with pytest.raises(ClientError, match="goes on there"):
+        await follow(ScriptedTower(event("mission.started")), monkeypatch)
