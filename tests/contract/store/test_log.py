@@ -86,8 +86,8 @@ def logs(draw: st.DrawFn) -> Log:
         store.submit(Unit([], [*founding(root), *inserts]))
         topics += [f"session:{root.session_id}", *(f"mission:{pcb.pid}" for pcb in line)]
         scopes += [Scope(root.session_id, user), *(scope(pcb) for pcb in line)]
-    for where in draw(st.lists(st.sampled_from(scopes), max_size=60)):
-        store.submit(Unit([progress(where)]))
+        for where in draw(st.lists(st.sampled_from(scopes), max_size=12)):
+            store.submit(Unit([progress(where)]))
     store.step()
     # A fresh store on the same database knows no scope yet: all are rebuilt from rows.
     return Log(store.crash(Recorder()), recorder.events, topics)
@@ -158,6 +158,33 @@ async def test_a_user_with_many_sessions_is_read_in_order(store: StoreAndLog) ->
             found += [event.offset for event in page.events]
             after = page.upto
         assert found == [offset for offset in range(1, 81, 2) if (offset - 1) // 2 % 2 == 1]
+
+
+async def test_a_mission_among_many_events_of_its_session_is_found(store: StoreAndLog) -> None:
+    """Beside another topic: a page looks at more offsets than it takes, but never skips any."""
+    busy, quiet, other = mission(), mission("m_2"), mission("m_3", "s_3")
+    await commit(store, *founding(busy, quiet, other))
+    for _ in range(5):
+        await commit(store, drafts=[progress(scope(busy))] * 100)
+        await commit(store, drafts=[progress(scope(quiet)), progress(scope(other))])
+    expected = sorted([*range(101, 511, 102), *range(102, 511, 102)])
+    for limit in (1, 2, 7, 512):
+        found: list[int] = []
+        after = 0
+        while after < store.head:
+            page = await store.read(["mission:m_2", "session:s_3"], after, store.head, limit)
+            found += [event.offset for event in page.events]
+            after = page.upto
+        assert found == expected
+
+
+async def test_a_young_mission_hides_nothing_of_older_topics(store: StoreAndLog) -> None:
+    """A mission is read from where it began; what stands beside it, from its own beginning."""
+    await commit(store, *founding(mission()), drafts=[progress(scope(mission()))])
+    await commit(store, *founding(mission("m_2", "s_2")), drafts=[joined()])
+    for topics in (["session:s_1", "mission:m_2"], ["mission:m_1", "mission:m_2"]):
+        page = await store.read(topics, 0, 2)
+        assert [event.offset for event in page.events] == [1]
 
 
 async def test_a_scope_says_what_the_mission_is_now(opener: Opener) -> None:
