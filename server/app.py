@@ -115,6 +115,7 @@ async def running(
 
     Raises:
         DataFolderLocked: when another process serves the folder.
+        DataFolderUnusable: when it can't be opened.
         SchemaTooNew: when a newer version made it.
         AppLoadError: when an app can't be imported.
     """
@@ -124,7 +125,6 @@ async def running(
     # before the hub is put behind the counter.
     counting = Counting(counts)
     bridge = Bridge(LocalBus(counting))
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = await SqliteStore.open(
         settings.data_dir, publish=bridge, clock=clock, url=url, on_fatal=on_fatal
     )

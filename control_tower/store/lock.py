@@ -50,6 +50,19 @@ def _written(descriptor: int) -> Holder | None:
         return None
 
 
+class DataFolderUnusable(Exception):
+    """The data folder can't be opened: no rights, something else in its place, a damaged file.
+
+    Attributes:
+        data_dir: the folder.
+    """
+
+    def __init__(self, data_dir: Path, cause: Exception) -> None:
+        why = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+        super().__init__(f"{data_dir} can't be used: {why}")
+        self.data_dir = data_dir
+
+
 class DataFolderLock:
     """The lock, held from construction to :meth:`release`."""
 
@@ -102,11 +115,17 @@ class DataFolderLock:
 
 
 def holder_of(data_dir: Path) -> Holder | None:
-    """Return who serves ``data_dir``, or None when nobody does."""
+    """Return who serves ``data_dir``, or None when nobody does.
+
+    Raises:
+        DataFolderUnusable: when that can't be told.
+    """
     try:
         descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DataFolderUnusable(data_dir, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -15,10 +15,10 @@ from sqlalchemy import bindparam, update
 
 from control_tower.ports import Clock
 from control_tower.store import migrations
-from control_tower.store.core import Core
+from control_tower.store.core import Core, DatabaseBroken
 from control_tower.store.delivery import Delivery
 from control_tower.store.engine import checkpoint, connect_writer, create_files
-from control_tower.store.lock import DataFolderLock
+from control_tower.store.lock import DataFolderLock, DataFolderUnusable
 from control_tower.store.readers import ThreadReaders
 from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
@@ -97,11 +97,15 @@ class SqliteStore(Reading):
 
         Raises:
             DataFolderLocked: when another process serves the folder.
+            DataFolderUnusable: when it can't be opened.
             SchemaTooNew: when a newer version of the program made it.
         """
         loop = asyncio.get_running_loop()
         epoch = f"{int(clock.now()):x}-{secrets.token_hex(4)}"
-        opened = await asyncio.to_thread(_take, data_dir, url, epoch, connection_type)
+        try:
+            opened = await asyncio.to_thread(_take, data_dir, url, epoch, connection_type)
+        except (OSError, sqlite3.Error, DatabaseBroken) as error:
+            raise DataFolderUnusable(data_dir, error) from error
         writer = Writer(
             opened.core,
             loop,

@@ -18,7 +18,7 @@ import typer
 from rich.markup import escape
 
 from agents import ModelTable
-from control_tower.store import Holder, holder_of
+from control_tower.store import DataFolderUnusable, Holder, holder_of
 from server.app import package_version
 from server.commands.serve import settings_table
 from server.commands.terminal import loaded, out, plainly
@@ -67,8 +67,12 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield Diagnosis("Python", "ok", f"{platform.python_version()} at {sys.executable}")
     yield _sqlite()
     yield from _data_folder(settings.data_dir)
-    holder = holder_of(settings.data_dir)
-    yield _running(holder) if holder else _port(settings)
+    try:
+        holder = holder_of(settings.data_dir)
+    except DataFolderUnusable as error:
+        yield Diagnosis("Server", "bad", str(error))
+    else:
+        yield _running(holder) if holder else _port(settings)
     yield _pages()
     yield from _models(settings)
 
@@ -84,6 +88,9 @@ def _data_folder(folder: Path) -> Iterator[Diagnosis]:
     existing = folder
     while not existing.exists():
         existing = existing.parent
+    if not existing.is_dir():
+        yield Diagnosis("Data folder", "bad", f"{existing.resolve()} is no folder")
+        return
     if not os.access(existing, os.W_OK):
         yield Diagnosis("Data folder", "bad", f"{folder.resolve()} can't be written to")
         return

@@ -9,7 +9,6 @@ import msgspec
 import typer
 import uvloop
 
-from control_tower.store import holder_of
 from events.payloads import JsonObject
 from server import logging
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
@@ -62,8 +61,6 @@ async def _run(
 ) -> JsonObject:
     console = err
     console.quiet = quiet
-    if holder_of(settings.data_dir) is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with any_tower(settings, apps) as tower:
         ack = await tower.call("mission.submit", **submission)
         conversation = Conversation(tower, console, ask=sys.stdin.isatty())

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from agents.errors import AppLoadError, RegistrationError
-from control_tower.store import DataFolderLocked, SchemaTooNew
+from control_tower.store import DataFolderLocked, DataFolderUnusable, SchemaTooNew
 from server.client import ClientError
 from server.settings import Loaded, SettingsError, load
 
@@ -38,6 +38,8 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (SettingsError, AppLoadError, RegistrationError, SchemaTooNew) as error:
             fail(_escaped(str(error)))
+        except DataFolderUnusable as error:
+            fail(_escaped(f"{error}. Mend it, or choose another with TOWER_DATA_DIR."))
         except DataFolderLocked as error:
             fail(_escaped(f"{error}. Stop it, or give this one its own TOWER_DATA_DIR."))
         except ClientError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from control_tower.store import DataFolderLocked, SqliteStore, holder_of
+from control_tower.store import DataFolderLocked, DataFolderUnusable, SqliteStore, holder_of
 from control_tower.store.lock import LOCK_NAME, DataFolderLock
 from tests.contract.store.kit import Recorder, StillClock
 
@@ -120,3 +120,38 @@ async def test_a_store_keeps_others_out_until_it_is_closed(tmp_path: Path) -> No
     }
     await store.close()
     await (await opened()).close()
+
+
+async def test_a_folder_that_can_not_be_opened_is_named(tmp_path: Path) -> None:
+    """A file in its place, something else in the database's place: one error, with the cause."""
+    file = tmp_path / "file"
+    file.write_text("")
+    garbage = tmp_path / "garbage"
+    garbage.mkdir()
+    (garbage / "tower.db").write_bytes(b"no database" * 1000)
+    for folder, cause in ((file, "File exists"), (garbage, "file is not a database")):
+        with pytest.raises(DataFolderUnusable, match=f"{folder} can't be used: {cause}"):
+            await SqliteStore.open(
+                folder,
+                publish=Recorder(),
+                clock=StillClock(),
+                url="http://127.0.0.1:8000",
+                on_fatal=lambda _: None,
+            )
+    with pytest.raises(DataFolderUnusable, match="Not a directory"):
+        holder_of(file)
+    assert not (garbage / "tower.lock").read_bytes(), "the lock was let go"
+
+
+async def test_a_new_folder_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Messages and journals are in it."""
+    folder = tmp_path / "new" / "data"
+    store = await SqliteStore.open(
+        folder,
+        publish=Recorder(),
+        clock=StillClock(),
+        url="http://127.0.0.1:8000",
+        on_fatal=lambda _: None,
+    )
+    await store.close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
