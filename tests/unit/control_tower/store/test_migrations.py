@@ -127,7 +127,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
 async def test_an_open_that_fails_lets_go_of_the_folder(tmp_path: Path) -> None:
     """A second try finds no lock of its own making."""
     failing, _ = failing_on("PRAGMA wal_checkpoint", sqlite3.SQLITE_IOERR)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(Exception, match="injected"):
         await SqliteStore.open(
             tmp_path,
             publish=Recorder(),
