@@ -29,7 +29,7 @@ from control_tower.records import StepRecord, StepStatus
 from control_tower.runs import Runs
 from control_tower.states import State
 from control_tower.timers import Alarm, Timers
-from control_tower.unit import Commit, StoreFailed, UnitRefused
+from control_tower.unit import ChangeFailed, Commit, StoreFailed, UnitRefused
 from control_tower.user_accounts import UserAccounts
 
 log = structlog.get_logger()
@@ -67,9 +67,24 @@ class Kernel:
         if process.unit is not None or process.lost or not process.inbox:
             return
         p = Proposal.of(process, self.clock.now())
-        while process.inbox:
-            process.inbox.popleft()(p)
-        self.send(p)
+        try:
+            while process.inbox:
+                process.inbox.popleft()(p)
+        except Exception as bug:  # noqa: BLE001  # a bug holds one mission up, never hangs it
+            self._hold(p, bug)
+        else:
+            self.send(p)
+
+    def _hold(self, p: Proposal, bug: Exception) -> None:
+        """A change failed for a fault of ours: nothing of the proposal happens, a person looks."""
+        process = p.process
+        log.error("kernel.bug", pid=process.pid, exc_info=bug)
+        for act in p.otherwise:
+            act(ChangeFailed("a change failed"))
+        again = Proposal.of(process, self.clock.now())
+        self.runs.drop(again)
+        self.lifecycle.broke(again)
+        self.send(again)
 
     def send(self, p: Proposal) -> None:
         """Bring the state up to date and hand the proposal to the store."""
@@ -295,6 +310,8 @@ def _progresses(record: StepRecord) -> bool:
 
 def unavailable(reason: UnitRefused) -> Unavailable:
     """Return what a caller gets for a unit that was refused for no fault of theirs."""
+    if isinstance(reason, ChangeFailed):
+        return Unavailable("The tower could not carry this out.", outcome="rejected")
     if isinstance(reason, StoreFailed):
         return Unavailable(
             "The store can't take this now.", outcome=reason.outcome, disk_full=reason.disk_full

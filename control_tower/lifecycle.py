@@ -225,13 +225,22 @@ class Lifecycle:
             "expected": divergence.expected,
             "got": divergence.got,
         }
+        self._hold(p, "nondeterminism", error)
+
+    def broke(self, p: Proposal) -> None:
+        """The kernel failed to carry a change out: hold the mission until somebody looks."""
+        if p.pcb.state is not State.TERMINATED:
+            message = "The tower failed to carry the mission on; the log says why."
+            self._hold(p, "internal", error_json("internal", message))
+
+    def _hold(self, p: Proposal, cause: str, error: JsonObject) -> None:
         if p.pcb.state is State.PAUSED:
-            p.edit(state_reason="nondeterminism", error=error)
+            p.edit(state_reason=cause, error=error)
         else:
             self._stop_clock(p)
-            p.move(State.PAUSED, "nondeterminism")
+            p.move(State.PAUSED, cause)
             p.edit(error=error)
-        p.event(MissionPaused(cause="nondeterminism", error=error))
+        p.event(MissionPaused(cause=cause, error=error))
 
     # -- the end --------------------------------------------------------------------------
 

@@ -180,13 +180,20 @@ class Runs:
         process = p.process
         if p.pcb.state is State.TERMINATED or process.run is not run:
             return
+        self.drop(p)
+        self.lifecycle.diverged(p, divergence)
+
+    @staticmethod
+    def drop(p: Proposal) -> None:
+        """Let the program out of memory with the proposal; it is run again at a resume."""
+        process, run = p.process, p.process.run
 
         def drop(_: Commit) -> None:
-            process.run = None
-            run.abandon()
+            if run is not None and process.run is run:
+                process.run = None
+                run.abandon()
 
         p.then.append(drop)
-        self.lifecycle.diverged(p, divergence)
 
     def publish_delta(
         self, process: Process, step: str | None, attempt: int, at: int, text: str

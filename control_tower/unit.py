@@ -211,6 +211,10 @@ class KeyTaken(UnitRefused):
         self.record = record
 
 
+class ChangeFailed(UnitRefused):
+    """It was never handed over: drawing it up failed, for a fault of the kernel."""
+
+
 class StoreFailed(UnitRefused):
     """The database did not take it.
 

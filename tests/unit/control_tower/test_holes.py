@@ -13,7 +13,8 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.context import Context
-from control_tower.errors import Conflict, NotFound
+from control_tower.errors import Conflict, NotFound, Unavailable
+from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
 from control_tower.outcomes import EVENT_LIMIT_BYTES, PREVIEW_CHARACTERS
 from control_tower.quotas import ResourceQuota
@@ -421,5 +422,39 @@ def test_deltas_count_their_place_over_a_replay() -> None:
             (0, "αβγ "),
             (4, "Ada"),
         ]
+
+    world.run(scenario)
+
+
+def test_a_fault_of_the_kernel_holds_one_mission_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller is told, the mission is paused, and a resume goes on from its journal."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.step("a", lambda: 1, idempotent=True)
+        await ctx.sleep(5)
+        return "done"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(1)
+
+        def broken(*_: object) -> None:
+            raise ValueError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Lifecycle, "pause", broken)
+            with pytest.raises(Unavailable):
+                await world.tower.pause(ALICE, pid)
+        await asyncio.sleep(10)
+        mission = await world.tower.mission(ALICE, pid)
+        assert (mission["state"], mission["state_reason"]) == ("paused", "internal")
+        await world.tower.resume(ALICE, pid)
+        assert (await world.ended(pid))["result"] == "done"
+        assert world.ledger.types(pid).count("step.started") == 2
 
     world.run(scenario)
