@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+import structlog
 
 from events.catchup import CatchUp, Milestones
 from events.errors import OutOfOrder, TooManyTopics
@@ -59,6 +60,8 @@ from events.views import ViewIndex
 
 SLOW: Final = 4413
 _NOWHERE: Final = Scope(None, None)
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
@@ -123,7 +126,7 @@ class Hub:
         self._ticks = Ticks(
             turns,
             self._limits.buffer_bytes,
-            Troubles(slow=self._close_slow, lapsed=self._lapse),
+            Troubles(slow=self._close_slow, lapsed=self._lapse, broken=self._drop_broken),
             self._tick_ended,
         )
         self._ticks.start_at(self._ring.head)
@@ -497,6 +500,11 @@ class Hub:
         self._slow_closed += 1
         self.remove(subscriber)
         subscriber.outlet.close(SLOW, "reading too slowly")
+
+    def _drop_broken(self, subscriber: Subscriber) -> None:
+        _log.exception("outlet_broken", outlet=type(subscriber.outlet).__name__)
+        self.remove(subscriber)
+        subscriber.outlet.abort()
 
     def _abort_dead(self, subscriber: Subscriber) -> None:
         self._dead_aborted += 1

@@ -35,10 +35,13 @@ class Troubles:
         slow: the subscriber does not read and is over its bound; it is to be dropped.
         lapsed: the subscriber reads, but this tick alone is over its bound. It is to read it from
             the ring at its own pace, behind ``base`` or its ``firm_at``.
+        broken: its outlet raised, which is that outlet's bug; called in the ``except`` clause.
+            The subscriber is to be dropped: nobody else's events may wait for it.
     """
 
     slow: Callable[[Subscriber], None]
     lapsed: Callable[[Subscriber, int], None]
+    broken: Callable[[Subscriber], None]
 
 
 class Ticks:
@@ -104,6 +107,12 @@ class Ticks:
             return
         self.written.writes += 1
         self.written.size_bytes += len(data)
+        try:
+            self._put(subscriber, data)
+        except Exception:  # noqa: BLE001  reported as broken, with all that was raised
+            self._troubles.broken(subscriber)
+
+    def _put(self, subscriber: Subscriber, data: bytes) -> None:
         if not subscriber.stuck:
             subscriber.write(data)
         elif subscriber.outlet.buffered() + len(data) > self._bound:
@@ -143,10 +152,13 @@ class Ticks:
         huge = len(joined) > self._bound
         while members := batch.next_members(_CHECK_EVERY):
             for member in members:
-                if member.plain and not huge:
-                    member.write(joined)
-                else:
-                    self._serve(member, batch)
+                try:
+                    if member.plain and not huge:
+                        member.write(joined)
+                    else:
+                        self._serve(member, batch)
+                except Exception:  # noqa: BLE001  reported as broken, with all that was raised
+                    self._troubles.broken(member)
             count += len(members)
             if self._turns.now() >= until:
                 break
@@ -170,13 +182,7 @@ class Ticks:
         else:
             data = member.merge(batch.frames)
             member.settle()
-        if not member.stuck:
-            member.write(data)
-        elif member.outlet.buffered() + len(data) > self._bound:
-            self._troubles.slow(member)
-        else:
-            member.pushed += len(data)
-            member.write(data)
+        self._put(member, data)
 
     def _may_lapse(self, member: Subscriber, batch: Batch) -> bool:
         # What it was told in the tick that has begun since stands behind all of this one.

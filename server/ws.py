@@ -97,6 +97,7 @@ class Connection:
         "_closed",
         "_hello_timer",
         "_in_flight",
+        "_opened_at",
         "_paused",
         "_session",
         "_sockets",
@@ -121,6 +122,7 @@ class Connection:
         self._unread: deque[str] = deque()
         self._paused = False
         self._closed = False
+        self._opened_at = sockets.now()
         self._hello_timer: asyncio.TimerHandle | None = None
         self.connection_id = f"c_{secrets.token_hex(8)}"
         self.caller = caller
@@ -241,7 +243,15 @@ class Connection:
         self._unread.clear()
         for task in self._in_flight:
             task.cancel()
-        self._sockets.forget(self, code, reason)
+        self._sockets.forget(self)
+        log.info(
+            "ws.closed",
+            connection_id=self.connection_id,
+            user_id=self.caller.user_id if self.caller is not None else None,
+            code=int(code),
+            reason=reason,
+            open_s=round(self._sockets.now() - self._opened_at, 3),
+        )
 
     # Inside.
 
@@ -352,16 +362,9 @@ class Sockets:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def forget(self, connection: Connection, code: int, reason: str) -> None:
+    def forget(self, connection: Connection) -> None:
         """A connection is over."""
         del self._connections[connection]
-        log.info(
-            "ws.closed",
-            connection_id=connection.connection_id,
-            user_id=connection.caller.user_id if connection.caller else None,
-            code=code,
-            reason=reason,
-        )
 
     def warn(self, node: str, retry_after_ms: int) -> None:
         """Tell everybody that this process goes down; at the beginning of a drain."""

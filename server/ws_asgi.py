@@ -60,6 +60,7 @@ class AsgiChannel:
         if self._closing is None and not self._aborted:
             self._closing = (code, reason)
             self._wake.set()
+            self._reading.set()
             self._lose(code, reason)
 
     def abort(self) -> None:
@@ -67,18 +68,17 @@ class AsgiChannel:
         self._aborted = True
         self._waiting.clear()
         self._wake.set()
+        self._reading.set()
         self._lose(1006, "")
 
     async def run(self) -> None:
         """Carry messages both ways until the connection is over."""
-        reader = asyncio.ensure_future(self._read())
-        writer = asyncio.ensure_future(self._write())
         try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.TaskGroup() as both:
+                writer = both.create_task(self._write())
+                await self._read()
+                writer.cancel()
         finally:
-            for task in (reader, writer):
-                task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
             self._lose(1006, "")
 
     async def _read(self) -> None:
@@ -102,25 +102,33 @@ class AsgiChannel:
             receiver.text_received(text)
 
     async def _write(self) -> None:
-        while True:
-            while self._waiting:
-                frames = self._waiting[0]
-                for is_text, payload in payloads(frames):
-                    # Pings are for the transport underneath, which has its own.
-                    if is_text:
-                        await self._send({"type": "websocket.send", "text": payload.decode()})
-                if self._waiting:
-                    self._waiting.popleft()
-                    self._size -= len(frames)
-            self._size = 0
-            if self._aborted or self._closing is not None:
-                code, reason = self._closing or (Close.GOING_AWAY, "")
-                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
-                return
-            if self._receiver is not None:
-                self._receiver.drained()
-            self._wake.clear()
-            await self._wake.wait()
+        try:
+            while self._closing is None and not self._aborted:
+                await self._send_waiting()
+                if self._receiver is not None:
+                    self._receiver.drained()
+                self._wake.clear()
+                # What the receiver said to that is waiting already.
+                if not (self._waiting or self._closing or self._aborted):
+                    await self._wake.wait()
+            await self._send_waiting()
+            code, reason = self._closing or (Close.GOING_AWAY, "")
+            await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+        except OSError:
+            # ASGI's way to say that the client is gone; the reader hears it, too.
+            self._lose(1006, "")
+
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            frames = self._waiting[0]
+            for is_text, payload in payloads(frames):
+                # Pings are for the transport underneath, which has its own.
+                if is_text and not self._aborted:
+                    await self._send({"type": "websocket.send", "text": payload.decode()})
+            if self._waiting:
+                self._waiting.popleft()
+                self._size -= len(frames)
+        self._size = 0
 
     def _lose(self, code: int, reason: str) -> None:
         receiver, self._receiver = self._receiver, None

@@ -220,6 +220,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         """The server stops: whoever is still here is told to come back."""
         if self._attached:
             self.close(Close.RESTART, "", LINGER_S)
+        elif self._deaf:
+            self.transport.abort()
         else:
             super().shutdown()
 
@@ -230,6 +232,9 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         if self._receiver is not None:
             self._receiver.heard()
         self.conn.receive_data(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_head()
+            return
         # Also before a failure: what was complete until then counts.
         self.handle_events()
         if self.conn.parser_exc is not None and not self._deaf:
@@ -313,10 +318,9 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             await self.app(scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except BaseException:
+        except Exception:
             self.logger.exception("Exception in ASGI application")
             self._give_up()
-            raise
         else:
             if not self.handshake_complete:
                 self.logger.error("The application returned without accepting or refusing.")
@@ -327,6 +331,17 @@ class TowerProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         """As uvicorn's; used until the attachment."""
         await super().send(message)
+
+    def _refuse_head(self) -> None:
+        """Refuse an upgrade whose head uvicorn took and websockets does not: it has less room."""
+        self._deaf = True
+        self.close_sent = self.handshake_complete = True
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+            b"content-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+        self._end_within(LINGER_S)
 
     def _give_up(self) -> None:
         if self._attached:

@@ -20,6 +20,7 @@ from tests.integration.ws_rig import (
     Rig,
     frame,
     running,
+    until,
 )
 
 
@@ -82,6 +83,16 @@ async def test_a_handshake_that_is_none_is_refused(rig: Rig, headers: tuple[str,
     client = await rig.connect(*headers)
     assert client.head.startswith("HTTP/1.1 4")
     await client.reader.read()
+
+
+@pytest.mark.parametrize("lines", [(f"X-Long: {'x' * 9_000}",), ("X-Many: 1",) * 140])
+async def test_a_head_that_the_websocket_parser_refuses_ends_the_connection(
+    rig: Rig, lines: tuple[str, ...]
+) -> None:
+    """One parser takes it and the other does not; nothing hangs, and nothing is raised."""
+    client = await rig.connect(*lines, f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13")
+    assert client.head.startswith("HTTP/1.1 431 ")
+    await until(lambda: not rig.server.server_state.connections)
 
 
 async def test_a_message_is_answered(client: RawClient) -> None:

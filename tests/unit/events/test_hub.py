@@ -406,6 +406,23 @@ def test_a_long_flush_goes_on_in_the_next_turn(monkeypatch: pytest.MonkeyPatch) 
     assert all(_kinds(clients[n][0]) == [1, 2, f"r{n}", 3] for n in range(1, 5))
 
 
+def test_an_outlet_that_raises_is_dropped_and_nobody_else_notices() -> None:
+    """Whether it is written to with its view or on its own."""
+    rig = Rig()
+    broken = [rig.watch("system") for _ in range(2)]
+    fine, _ = rig.watch("system")
+    for sink, subscriber in broken:
+        sink.closed = (1000, "")
+        assert subscriber.view is not None
+    rig.reply(broken[1][1], "x")
+    rig.publish()
+    rig.turns.run()
+    rig.publish()
+    rig.turns.run()
+    assert fine.offsets() == [1, 2]
+    assert all(sink.aborted and subscriber.gone for sink, subscriber in broken)
+
+
 def test_draining_is_told_to_every_connection() -> None:
     """With topics or without."""
     rig = Rig()
