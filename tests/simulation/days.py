@@ -98,6 +98,10 @@ class Course:
         if self._fine:
             await judge_replays(self.world)
 
+        self.world.auditor.breaches += [
+            unheard for life in self.world.lives for unheard in life.unheard
+        ]
+
     @property
     def _fine(self) -> bool:
         self.world.auditor.breaches += self.world.loop.complaints
@@ -120,7 +124,8 @@ class Course:
             one.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         self._clear_sky()
-        if not self.world.up:
+        tower = self.world.tower
+        if not self.world.up or (tower is not None and tower.draining):
             self.world.crash()
             await self._boot_again()
 
@@ -214,19 +219,20 @@ class Course:
         for question in pending:
             await person.answer(question["interrupt_id"], a_good_answer(self.chance, question))
         paused = [
-            pcb.pid
-            for pcb in self.world.auditor.missions.values()
-            if pcb.state is State.PAUSED
+            pcb.pid for pcb in self.world.auditor.missions.values() if pcb.state is State.PAUSED
         ]
         for pid in paused:
-            await person._ask(lambda tower, pid=pid: tower.resume(OPERATOR, pid))
+            await person.resume(pid)
         for pid in self._live():
-            await person._ask(lambda tower, pid=pid: tower.explain(OPERATOR, pid))
+            await person.look(pid)
         return bool(pending or paused)
 
     def _accuse(self) -> None:
         tower = self.world.tower
         assert tower is not None
+        queue = tower._a.admission.queue
+        held = [entry.pid for entry in queue._entries.values() if not entry.queued]
+        self.world.auditor.breach(f"slots {queue.slots}, held by {held}")
         for pid in self._live():
             pcb = self.world.auditor.missions[pid]
             process = tower._a.memory.processes.get(pid)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from control_tower.calls import Call
@@ -14,6 +15,7 @@ from control_tower.records import InterruptStatus, ProcessControlBlock, StepStat
 from control_tower.run import Run
 from control_tower.states import Outcome, State
 from control_tower.store import InlineStore
+from events.types import Committed
 from tests.simulation.people import Ledger
 from tests.simulation.tooling import Minds
 from tests.simulation.world import World
@@ -59,7 +61,8 @@ async def judge_durable(world: World, ledger: Ledger) -> None:
 
 async def _judge_log(world: World, store: InlineStore) -> None:
     auditor = world.auditor
-    log, after = [], 0
+    log: list[Committed] = []
+    after = 0
     while True:
         page = await store.read(["system"], after, auditor.head)
         log += page.events
@@ -87,9 +90,9 @@ def _judge_steps(world: World) -> None:
     for (pid, step), record in world.auditor.steps.items():
         if record.status is StepStatus.ASKED and not world.auditor.missions[pid].outcome:
             world.auditor.breach(f"{pid} step {step} still asks")
-    for record in world.auditor.interrupts.values():
-        if record.status is InterruptStatus.PENDING:
-            world.auditor.breach(f"{record.interrupt_id} is still pending")
+    for question in world.auditor.interrupts.values():
+        if question.status is InterruptStatus.PENDING:
+            world.auditor.breach(f"{question.interrupt_id} is still pending")
 
 
 def _judge_ledger(world: World, ledger: Ledger) -> None:
@@ -111,8 +114,8 @@ def _judge_retries(world: World) -> None:
     """As many touches of what may not be repeated as a person allowed, each its own attempt."""
     seen: dict[tuple[str, str, int], int] = {}
     for done in world.hands.executions:
-        if done.kind == "tool" and not done.idempotent and done.attempt is not None:
-            key = (done.pid, done.step, done.attempt)
+        if done.what.kind == "tool" and not done.what.idempotent and done.what.attempt is not None:
+            key = (done.pid, done.step, done.what.attempt)
             seen[key] = seen.get(key, 0) + 1
     for key, count in seen.items():
         if count > 1:
@@ -148,6 +151,9 @@ class _Witness:
         """Note what differs."""
         self.diverged = divergence
 
+    def went_quiet(self, run: Run) -> None:
+        """Nothing: a replay has no state."""
+
     def text_streamed(self, run: Run, at: int, text: str) -> None:
         """Nothing: nobody listens."""
 
@@ -164,7 +170,7 @@ async def judge_replays(world: World) -> None:
         services = Services(world.hands, Minds(world.hands), world.loop.clock)
         ctx = Context(pcb, run, services)
         program = world.programs[pcb.agent]
-        run.launch(lambda program=program, ctx=ctx: program(ctx))
+        run.launch(partial(program, ctx))
         await asyncio.sleep(20)
         _compare(world, pcb, witness)
         run.abandon()
