@@ -136,7 +136,7 @@ async def running(
         hub.start()
         stack.push_async_callback(hub.close)
         node = f"{socket.gethostname()}:{os.getpid()}"
-        tools = Executor(registry, store, clock)
+        tools = Executor(registry, store, clock, parts.search(store))
         catalog = parts.catalog(settings, registry)
         models = ModelTable.from_settings(settings.model, os.environ, registry)
         tower = Tower(

@@ -1,5 +1,6 @@
 """The parts of a tower as the settings want them. ``app.py`` plugs them together."""
 
+import html
 from collections.abc import Iterable
 
 import structlog
@@ -7,9 +8,12 @@ import structlog
 from agents import AgentCatalog, ModelTable, Registry, default_registry
 from agents.catalog import default_agent
 from agents.loading import load_app, load_entry_points
+from agents.tool_context import Search
 from control_tower.limits import TowerLimits
-from control_tower.ports import Clock
+from control_tower.ports import Clock, Store
+from control_tower.sessions import hit_json
 from control_tower.store import SqliteStore
+from events.payloads import JsonObject
 from server.auth import Nobody, Verifier
 from server.auth_jwt import JwtVerifier
 from server.health import Check, Finding, LoopLag, check_disk
@@ -50,6 +54,21 @@ def catalog(settings: Settings, registry: Registry) -> AgentCatalog:
         name: table.model_dump(exclude_none=True) for name, table in settings.profiles.items()
     }
     return AgentCatalog(registry, profiles, default_agent(settings.model))
+
+
+def search(store: Store) -> Search:
+    """Return what the tool ``search_history`` finds messages with; its snippets are plain text."""
+
+    async def found(user_id: str, query: str, limit: int) -> list[JsonObject]:
+        hits = await store.search_messages(query, user_id, limit, 0)
+        return [hit_json(hit) | {"snippet": _plain(hit.snippet)} for hit in hits]
+
+    return found
+
+
+def _plain(snippet: str) -> str:
+    """Return a snippet without its marks and escapes: no page shows this one."""
+    return html.unescape(snippet.replace("<mark>", "").replace("</mark>", ""))
 
 
 def checks(

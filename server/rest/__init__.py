@@ -13,6 +13,7 @@ from server.rest import (
     missions,
     requests,
     results,
+    search,
     sessions,
     tickets,
 )
@@ -27,6 +28,7 @@ ENDPOINTS = (
     *agents.ENDPOINTS,
     *sessions.ENDPOINTS,
     *chat.ENDPOINTS,
+    *search.ENDPOINTS,
     *tickets.ENDPOINTS,
     *governance.ENDPOINTS,
     *metrics.ENDPOINTS,
