@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
+from sqlalchemy import bindparam, select
 
 from control_tower.store import spending, text_index
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
+from control_tower.store.statements import Query
+from control_tower.store.tables import messages
 from control_tower.unit import (
     ChargeUser,
     DeleteFile,
@@ -68,6 +71,8 @@ class Staging:
             self.rows.users.append((number, user_id))
         return number
 
+
+_KNOWN = Query(select(messages.c.no).where(messages.c.message_id == bindparam("message_id")))
 
 Stage: TypeAlias = Callable[[Staging, Any, int], None]
 """Stages a write; the number is the offset of the unit's first event, if it has events."""
@@ -161,6 +166,11 @@ def _insert_message(staging: Staging, write: InsertMessage, _: int) -> None:
 
 
 def _save_message(staging: Staging, write: SaveMessage, _: int) -> None:
+    # Asked now and not when it is written: new messages of later units are written before it.
+    message_id = write.message.message_id
+    known = any(row[1] == message_id for row in staging.rows.new_messages)
+    if not known and _KNOWN.one(staging.ledger.connection, message_id=message_id) is None:
+        raise Unfit(f"unknown message {message_id}")
     staging.rows.saved_messages.append(write.message)
 
 

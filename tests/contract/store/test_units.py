@@ -12,6 +12,7 @@ from control_tower.states import Outcome, State
 from control_tower.unit import (
     Commit,
     GuardFailed,
+    InsertMessage,
     InsertMission,
     InsertSession,
     InsertToolCall,
@@ -296,6 +297,18 @@ async def test_an_unfit_unit_takes_its_missions_later_units_with_it(store: Store
     assert isinstance(later, GuardFailed)
     assert isinstance(other, Commit)
     assert isinstance(await settled(store, Unit(guard=guard())), Commit)
+
+
+async def test_a_message_is_saved_only_once_it_is_there(store: StoreAndLog) -> None:
+    """Not when a later unit of the same group brings it; an earlier one may."""
+    await commit(store, InsertSession(session()))
+    edited = msgspec.structs.replace(message(), content="edited")
+    early = Unit([], [SaveMessage(edited)])
+    insert = Unit([], [InsertMessage(message())])
+    late = Unit([], [SaveMessage(edited)])
+    outcomes = await all_settled(store, [early, insert, late])
+    assert [type(one) for one in outcomes] == [StoreFailed, Commit, Commit]
+    assert await store.messages("s_1", 9, 0) == [edited]
 
 
 async def test_a_unit_sees_what_earlier_units_of_its_group_did(store: StoreAndLog) -> None:
