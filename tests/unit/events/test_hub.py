@@ -423,6 +423,27 @@ def test_an_outlet_that_raises_is_dropped_and_nobody_else_notices() -> None:
     assert all(sink.aborted and subscriber.gone for sink, subscriber in broken)
 
 
+def test_a_reply_in_the_middle_of_a_large_flush_stands_behind_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may speak for the tick, so that tick is not left to be read later."""
+    monkeypatch.setattr(ticks, "_CHECK_EVERY", 1)
+    rig = Rig(HubLimits(buffer_bytes=5_000))
+    clients = [rig.watch("system") for _ in range(6)]
+    rig.publish(count=50)
+    rig.turns.step_s = 0.0015
+    rig.turns.turn()
+    rig.turns.step_s = 0.0
+    late = [number for number, (_, one) in enumerate(clients) if one.position.live]
+    assert 0 < len(late) < 6
+    for number in late:
+        rig.reply(clients[number][1], f"up to {rig.hub.offset(clients[number][1])}")
+    rig.turns.run()
+    for number in late:
+        assert _kinds(clients[number][0]) == [*range(1, 51), "up to 50"]
+    assert all(sink.offsets() == list(range(1, 51)) for sink, _ in clients)
+
+
 def test_draining_is_told_to_every_connection() -> None:
     """With topics or without."""
     rig = Rig()
