@@ -16,6 +16,7 @@ from server.rest import (
     search,
     sessions,
     tickets,
+    transfer,
 )
 
 ENDPOINTS = (
@@ -27,6 +28,7 @@ ENDPOINTS = (
     *interrupts.ENDPOINTS,
     *agents.ENDPOINTS,
     *sessions.ENDPOINTS,
+    *transfer.ENDPOINTS,
     *chat.ENDPOINTS,
     *search.ENDPOINTS,
     *tickets.ENDPOINTS,
