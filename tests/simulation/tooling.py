@@ -172,6 +172,12 @@ class Hands:
         chosen = dict(arguments)
         return ToolPlan(name=name, arguments=chosen, identity=chosen, **options)
 
+    def edit(
+        self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
+    ) -> ToolPlan:
+        """See ``ports.Tools``."""
+        return self.plan(tool, arguments)
+
     def blocked_until(self, tool: str, now: float) -> float | None:
         """See ``ports.Tools``."""
         until = self.open_until.get(tool, 0.0)
