@@ -39,6 +39,7 @@ from server.clock import SystemClock, UlidIds
 from server.endpoints import routes
 from server.guard import Guard
 from server.health import LoopLag
+from server.imports import Importer
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
 from server.pages import Front, PageFiles, Reference, static_dir
@@ -164,6 +165,7 @@ async def running(
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),
+            imports=Importer(store, clock, ids),
             hub=hub,
             log=store,
             streams=EventStreams(hub),

@@ -6,7 +6,7 @@ OpenAPI document all come from it, so that none of them can say something the ot
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -45,6 +45,7 @@ class Query(BaseModel):
 
 B = TypeVar("B", bound=Body | None)
 Q = TypeVar("Q", bound=Query)
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Endpoint:
         errors: codes of refusals beyond those that any endpoint may give.
         public: needs no credentials.
         media: media type of the answer.
+        upload: most bytes of a body that the call reads itself; ``body`` then describes it only.
     """
 
     method: str
@@ -96,6 +98,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     public: bool = False
     media: str = "application/json"
+    upload: int | None = None
 
 
 def json_reply(
@@ -158,21 +161,31 @@ def _query(request: Request, model: type[Query]) -> Query:
 
 
 async def _body(request: Request, endpoint: Endpoint, limit: int) -> Body | None:
-    if endpoint.body is None:
+    if endpoint.body is None or endpoint.upload is not None:
         return None
     raw = await read_body(request, limit)
     if not raw and not endpoint.body_required:
         return None
     require_json(request)
+    return parsed(raw, endpoint.body)
+
+
+def parsed(raw: bytes, model: type[M], within: str = "") -> M:
+    """Return JSON from outside as ``model``. ``within`` is the path of the fields' place.
+
+    Raises:
+        ParseError: if it is no JSON.
+        InvalidParams: if fields do not fit.
+    """
     try:
         text = clean(raw)
         # pydantic's own parser takes NaN and Infinity, which are no JSON.
         _check_syntax(text)
-        return endpoint.body.model_validate_json(text)
+        return model.model_validate_json(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ParseError("The body is not valid JSON.") from None
     except ValidationError as error:
-        raise invalid_fields(error) from None
+        raise invalid_fields(error, within) from None
 
 
 def require_json(request: Request) -> None:
@@ -189,7 +202,15 @@ def require_json(request: Request) -> None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body.
+    """Return the body; raises as :func:`body_chunks` does."""
+    raw = bytearray()
+    async for chunk in body_chunks(request, limit, BODY_TIMEOUT_S):
+        raw += chunk
+    return bytes(raw)
+
+
+async def body_chunks(request: Request, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
+    """Yield the body as it comes.
 
     Raises:
         TooLarge: beyond ``limit`` bytes, told before reading where the length is announced.
@@ -199,23 +220,27 @@ async def read_body(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise too_large
-    raw = bytearray()
+    chunks, size = aiter(request.stream()), 0
+    until = asyncio.get_running_loop().time() + timeout_s
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                raw += chunk
-                if len(raw) > limit:
-                    raise too_large
+        while True:
+            async with asyncio.timeout_at(until):
+                chunk = await anext(chunks)
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            yield chunk
+    except StopAsyncIteration:
+        return
     except (TimeoutError, ClientDisconnect):
         raise InvalidRequest("The body did not arrive.") from None
-    return bytes(raw)
 
 
-def invalid_fields(error: ValidationError) -> InvalidParams:
+def invalid_fields(error: ValidationError, within: str = "") -> InvalidParams:
     """Return the refusal that names each field which does not fit."""
     errors = [
         {
-            "field": ".".join(str(part) for part in problem["loc"]) or "body",
+            "field": within + ".".join(str(part) for part in problem["loc"]) or "body",
             "message": _sentence(problem["type"], problem["msg"]),
         }
         for problem in error.errors(include_url=False, include_input=False, include_context=False)

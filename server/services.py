@@ -20,6 +20,7 @@ from server.sse import EventStreams
 if TYPE_CHECKING:
     from control_tower.tower import Tower
     from server.auth import Gate
+    from server.imports import Importer
 
 
 class Archive(Store, Protocol):
@@ -55,6 +56,7 @@ class Services:
     tower: "Tower"
     store: Archive
     sessions: Sessions
+    imports: "Importer"
     hub: Hub
     log: LogReader
     streams: EventStreams

@@ -1,10 +1,35 @@
 """Sessions out of the server and into it: export and import."""
 
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO, Literal
+
 from starlette.responses import Response, StreamingResponse
 
+from control_tower.errors import Forbidden, InvalidParams, Unavailable
 from control_tower.records import MessageRecord
-from server.endpoints import Call, Endpoint, Query
+from control_tower.sessions import session_json
+from server.endpoints import (
+    Body,
+    Call,
+    Endpoint,
+    Query,
+    body_chunks,
+    json_reply,
+    parsed,
+    require_json,
+)
+from server.imports import ImportedMessage, ImportedSession
+from server.json_pieces import Pieces
+from server.rest.chat import SessionReply
 from server.transcript import MEDIA_TYPES, Kind, written
+
+MOST_BYTES = 64 * 1024 * 1024
+MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+MOST_REST_BYTES = 64 * 1024
+UPLOAD_S = 600.0
+CHUNK = 256 * 1024
 
 
 class ExportQuery(Query):
@@ -29,7 +54,75 @@ async def export(call: Call[None, ExportQuery]) -> Response:
     )
 
 
+class ImportBody(Body):
+    """What an export wrote as JSON."""
+
+    format: Literal["control-tower/session"]
+    version: Literal[1]
+    session: ImportedSession
+    messages: list[ImportedMessage]
+
+
+async def import_session(call: Call[None, Query]) -> Response:
+    """Make a new session of an export, with the same messages.
+
+    The session is the caller's; it and its messages get new ids. At most 64 MiB.
+    """
+    if call.caller.role == "viewer":
+        raise Forbidden("A viewer may not change anything.")
+    require_json(call.request)
+    services = call.services
+    services.rates.take(call.caller.user_id, services.clock.now())
+    try:
+        with tempfile.TemporaryFile(dir=services.settings.data_dir) as file:
+            body = await _received(call, file)
+            file.seek(0)
+            session = await services.imports.run(call.caller.user_id, body.session, _messages(file))
+    except OSError as error:
+        raise Unavailable(
+            "There is no room for the upload now.", outcome="rejected", disk_full=True
+        ) from error
+    location = {"Location": f"/api/v1/chat/sessions/{session.session_id}"}
+    return json_reply(session_json(session), 201, location)
+
+
+async def _received(call: Call[None, Query], file: IO[bytes]) -> ImportBody:
+    """Put the upload into ``file``, all of it checked; return what stands beside its messages."""
+    pieces, count = _pieces(), 0
+    async for chunk in body_chunks(call.request, MOST_BYTES, UPLOAD_S):
+        await asyncio.to_thread(file.write, chunk)
+        for piece in pieces.feed(chunk):
+            parsed(piece, ImportedMessage, f"messages.{count}.")
+            count += 1
+    body = parsed(pieces.rest(), ImportBody)
+    if body.messages:  # the list's name was spelled with escapes, so it was not seen
+        raise InvalidParams("Spell messages plainly.", field="messages")
+    return body
+
+
+async def _messages(file: IO[bytes]) -> AsyncIterator[ImportedMessage]:
+    pieces = _pieces()
+    while chunk := await asyncio.to_thread(file.read, CHUNK):
+        for piece in pieces.feed(chunk):
+            yield parsed(piece, ImportedMessage)
+
+
+def _pieces() -> Pieces:
+    return Pieces("messages", MOST_MESSAGE_BYTES, MOST_REST_BYTES)
+
+
 ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/v1/chat/sessions/import",
+        import_session,
+        "Chat",
+        SessionReply,
+        201,
+        ImportBody,
+        errors=("forbidden",),
+        upload=MOST_BYTES,
+    ),
     Endpoint(
         "GET",
         "/api/v1/chat/sessions/{id}/export",
