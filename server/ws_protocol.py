@@ -8,8 +8,8 @@ receiver, and whole WebSocket frames go straight to the transport.
 
 What holds for every connection here: text only (1003), UTF-8 (1007), bounded messages (1009), no
 compression, no keepalive of uvicorn's (the hub sweeps), bounded memory in the kernel, and a close
-that takes a bounded time. The transport reports "stuck" as soon as one byte waits in it and
-"drained" when none does, since both of its water marks are 0.
+that takes a bounded time. The transport reports "stuck" as soon as bytes wait in it and "drained"
+when none do, since its water marks are that low.
 """
 
 import asyncio
@@ -185,7 +185,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        self.transport.set_write_buffer_limits(high=0)
+        # Not 0: over TLS the transports pause at the mark, not above it, and would never resume.
+        self.transport.set_write_buffer_limits(high=1, low=0)
         self.write = self.transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -215,6 +216,9 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             super().resume_writing()
         elif self._receiver is not None:
             self._receiver.drained()
+
+    def start_keepalive(self) -> None:
+        """Nothing: the hub pings all connections in one sweep."""
 
     def shutdown(self) -> None:
         """The server stops: whoever is still here is told to come back."""

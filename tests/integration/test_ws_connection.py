@@ -37,6 +37,8 @@ async def test_accepted_sockets_are_bounded_in_the_kernel() -> None:
         # Linux doubles what it is asked for.
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65_536
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        # At a high mark of 0, transports over TLS would pause for good.
+        assert protocol.transport.get_write_buffer_limits() == (0, 1)
 
 
 async def test_a_ticket_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

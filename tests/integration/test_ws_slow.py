@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import time
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from events.hub import HubLimits
 from events.liveness import LivenessLimits
+from events.subscribers import Subscriber
 from server.ws import WsLimits
 from server.ws_protocol import TowerProtocol
 from tests.integration.ws_rig import CLOSE, PING, PONG, TEXT, frame, running, until
@@ -122,6 +124,23 @@ async def test_draining_tells_everybody_and_closes_one_by_one() -> None:
             assert msgspec.json.decode(payload[2:]) == {"retry_after_ms": 1_500}
             client.send(frame(CLOSE, payload))
             assert await client.ended()
+
+
+async def test_nothing_is_left_of_connections_that_are_gone() -> None:
+    """Whether they said goodbye, broke the protocol or just left."""
+    async with running() as rig:
+        for number in range(30):
+            client = await rig.connect()
+            client.call("subscribe", 1, topics=["system", f"session:{number}"])
+            await client.message()
+            client.send((b"", frame(CLOSE), frame(3))[number % 3])
+            await client.hang_up()
+        await until(lambda: not rig.server.server_state.connections)
+        await asyncio.sleep(0)
+        gc.collect()
+        left = [one for one in gc.get_objects() if isinstance(one, TowerProtocol | Subscriber)]
+        assert left == []
+        assert rig.hub.figures().views == 0
 
 
 async def test_the_server_stops_with_clients_that_do_not_answer() -> None:
