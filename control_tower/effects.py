@@ -23,6 +23,9 @@ from events.types import Json
 
 TOOL_CALL = ResourceUsage(tool_calls=1)
 
+_CHARGES = {Kind.TOOL: TOOL_CALL, Kind.LLM: ResourceUsage(llm_calls=1)}
+"""What an attempt is charged that failed: it was made all the same."""
+
 
 @dataclass(slots=True, frozen=True)
 class Attempts:
@@ -50,7 +53,7 @@ class Attempts:
             delta=delta,
         )
         began = time.perf_counter()
-        charge = TOOL_CALL if call.kind is Kind.TOOL else ResourceUsage()
+        charge = _CHARGES.get(call.kind, ResourceUsage())
         try:
             end = await self._make(pcb, call, record, effect)
         except _TimedOut:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from control_tower.records import (
-    InterruptKind,
     InterruptRecord,
     InterruptStatus,
     ProcessControlBlock,
     StepRecord,
-    StepStatus,
 )
 from control_tower.states import TRANSITIONS, State
 from control_tower.unit import (
@@ -29,14 +27,18 @@ from control_tower.unit import (
     Unit,
 )
 from events.payloads import TERMINAL_TYPES
-from events.types import Committed, Ephemeral
-from tests.simulation.tooling import Execution
+from events.types import Committed
+from tests.simulation.lines import Lines
+from tests.simulation.screen import Screen
+from tests.simulation.touches import FINAL, Touches
 
 if TYPE_CHECKING:
+    from control_tower.tower import Tower
     from tests.simulation.world import World
 
-FINAL = (StepStatus.COMPLETED, StepStatus.FAILED)
-ACTIVE = (State.READY, State.RUNNING)
+GRACE_S = 60.0
+"""How long a child's own cancellation may take on the slowest disk, restarts included."""
+
 COUNTED = ("llm_calls", "tool_calls", "children")
 
 SAID_BY: dict[str, frozenset[State]] = {
@@ -66,15 +68,12 @@ class Auditor:
         self.interrupts: dict[str, InterruptRecord] = {}
         self.keys: dict[tuple[str, str], dict[str, Any]] = {}
         self.terminal: dict[str, int] = {}
-        self.shown_terminal: set[str] = set()
-        self.shown: list[dict[str, Any]] = []
-        self.deltas: list[dict[str, Any]] = []
-        self.shown_upto = 0
+        self.extended: set[str] = set()
         self.retries: dict[tuple[str, str], int] = {}
-        self._started: set[tuple[str, str, int]] = set()
-        self._at: dict[tuple[int, str, str | None, int], int] = {}
-        self._said: dict[tuple[int, str], dict[int, str]] = {}
-        self._touched: dict[tuple[str, str], list[Execution]] = {}
+        self.screen = Screen(self)
+        self.lines = Lines(self)
+        self.touches = Touches(self)
+        self._ended: dict[str, float] = {}
 
     def breach(self, what: str) -> None:
         """Write a breach down."""
@@ -105,7 +104,7 @@ class Auditor:
                     self._interrupt(interrupt)
                 case RememberKey(key):
                     self.keys[key.user_id, key.key] = key.reply
-        self._sessions(blocks)
+        self.lines.judge_rivals(blocks)
 
     def _event(self, event: Committed, blocks: list[ProcessControlBlock]) -> None:
         pid = event.scope.mission_id
@@ -113,6 +112,8 @@ class Auditor:
             return
         if pid in self.terminal:
             self.breach(f"{pid}: {event.type} after its terminal event")
+        if event.type == "quota.extended":
+            self.extended.add(pid)
         if event.type in TERMINAL_TYPES:
             self.terminal[pid] = event.offset
             ended = next((pcb for pcb in blocks if pcb.pid == pid), None)
@@ -131,19 +132,12 @@ class Auditor:
             source = State.NEW if before is None else before.state
         if not _is_path(source, said, pcb.state):
             self.breach(f"{pid}: from {source} by {said} to {pcb.state}")
-        if (pcb.state is State.TERMINATED) != (pcb.outcome is not None):
-            self.breach(f"{pid}: {pcb.state} with outcome {pcb.outcome}")
-        if pcb.state is State.TERMINATED and pid not in self.terminal:
-            self.breach(f"{pid}: terminated without a terminal event")
-        if pcb.state is State.TERMINATED and pcb.pending_interrupts:
-            self.breach(f"{pid}: ended with questions pending {pcb.pending_interrupts}")
         if before is not None and (pcb.attempt < before.attempt or pcb.token < before.token):
             self.breach(f"{pid}: attempt or token went back")
-        for resource in COUNTED:
-            limit = getattr(pcb.quota, f"max_{resource}")
-            used = getattr(pcb.usage, resource)
-            if pcb.account_pid is None and limit is not None and used > limit:
-                self.breach(f"{pid}: {used} {resource} of {limit}")
+        self._end(pcb)
+        self._usage(pcb)
+        self._family(pcb)
+        self.lines.judge(pcb, before)
         self.missions[pid] = pcb
         told = " ".join(f"{e.type}{_step(e)}" for e in commit.events if e.scope.mission_id == pid)
         ended = "" if pcb.outcome is None else pcb.outcome.value
@@ -151,6 +145,24 @@ class Auditor:
             f"life {self.world.life.number} {pid} {pcb.agent} in {pcb.session_id} {pcb.on_busy} "
             f"{pcb.state} {pcb.state_reason or ''} {ended} by {told}"
         )
+
+    def _end(self, pcb: ProcessControlBlock) -> None:
+        ended = pcb.state is State.TERMINATED
+        if ended:
+            self._ended[pcb.pid] = self.world.loop.time()
+        if ended != (pcb.outcome is not None):
+            self.breach(f"{pcb.pid}: {pcb.state} with outcome {pcb.outcome}")
+        if ended and pcb.pid not in self.terminal:
+            self.breach(f"{pcb.pid}: terminated without a terminal event")
+        if ended and pcb.pending_interrupts:
+            self.breach(f"{pcb.pid}: ended with questions pending {pcb.pending_interrupts}")
+
+    def _usage(self, pcb: ProcessControlBlock) -> None:
+        for resource in COUNTED:
+            limit = getattr(pcb.quota, f"max_{resource}")
+            used = getattr(pcb.usage, resource)
+            if pcb.account_pid is None and limit is not None and used > limit:
+                self.breach(f"{pcb.pid}: {used} {resource} of {limit}")
 
     def _step(self, step: StepRecord) -> None:
         key = (step.pid, step.step)
@@ -189,120 +201,29 @@ class Auditor:
             self.retries[key] = self.retries.get(key, 0) + 1
         self.interrupts[record.interrupt_id] = record
 
-    def _sessions(self, blocks: Sequence[ProcessControlBlock]) -> None:
-        for pcb in blocks:
-            if pcb.state not in ACTIVE or pcb.parent_pid or pcb.on_busy == "parallel":
-                continue
-            rivals = [
-                other.pid
-                for other in self.missions.values()
-                if other.session_id == pcb.session_id
-                and other.pid != pcb.pid
-                and other.state in ACTIVE
-                and not other.parent_pid
-                and other.on_busy != "parallel"
-            ]
-            if rivals:
-                self.breach(f"{pcb.pid} is active beside {rivals} in {pcb.session_id}")
-
-    # -- what clients are shown -----------------------------------------------------------
-
-    def begin_life(self, head: int) -> None:
-        """A server begins; clients read what they missed from the log."""
-        self.shown_upto = head
-
-    def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        """``events.log.Publish``."""
-        for event in events:
-            if event.offset != self.shown_upto + 1:
-                self.breach(f"showed {event.offset} after {self.shown_upto}")
-            if event.offset > self.head:
-                self.breach(f"showed {event.offset}, which is not committed")
-            self.shown_upto = event.offset
-            self._show(json.loads(event.body)["params"])
-        for delta in after:
-            self.publish_ephemeral(delta)
-
-    def _show(self, event: dict[str, Any]) -> None:
-        self.shown.append(event)
-        pid, data = event["mission_id"], event["data"]
-        if event["type"] == "step.started":
-            self._started.add((pid, data["step"], data["attempt"]))
-        if event["type"] in TERMINAL_TYPES:
-            self.shown_terminal.add(pid)
-
-    def publish_ephemeral(self, event: Ephemeral) -> None:
-        """``ports.Publisher``."""
-        params = json.loads(event.body)["params"]
-        params["after"] = self.shown_upto
-        self.deltas.append(params)
-        pid, data = params["mission_id"], params["data"]
-        if pid in self.shown_terminal:
-            self.breach(f"{pid}: a delta after its terminal event")
-        if data["step"] is None:
-            self._judge_saying(pid, data)
-        else:
-            self._judge_streaming(pid, data)
-
-    def _judge_streaming(self, pid: str, data: dict[str, Any]) -> None:
-        step, attempt = data["step"], data["attempt"]
-        if (pid, step, attempt) not in self._started:
-            self.breach(f"{pid}: a delta of step {step}.{attempt} before its step.started")
-        key = (self.world.life.number, pid, step, attempt)
-        if data["at"] != self._at.get(key, 0):
-            self.breach(f"{pid}: a delta of step {step} at {data['at']}, not {self._at.get(key)}")
-        self._at[key] = data["at"] + len(data["text"])
-
-    def says(self, pid: str, at: int, text: str) -> None:
-        """A program is about to stream ``text``, ``at`` characters into this run."""
-        said = self._said.setdefault((self.world.life.number, pid), {})
-        said.update(enumerate(text, at))
-
-    def _judge_saying(self, pid: str, data: dict[str, Any]) -> None:
-        said, at, text = self._said.get((self.world.life.number, pid), {}), data["at"], data["text"]
-        if "".join(said.get(place, "?") for place in range(at, at + len(text))) != text:
-            self.breach(f"{pid}: streamed {text!r} at {at}, said {said}")
-
-    # -- touches --------------------------------------------------------------------------
-
-    def touched(self, done: Execution) -> None:
-        """Judge an attempt at the moment in which it touches the world."""
-        self.note(str(done))
-        key = (done.pid, done.step)
-        earlier = self._touched.setdefault(key, [])
-        if not done.what.idempotent:
-            earlier.append(done)
-        record = self.steps.get(key)
-        where = f"{done.pid} step {done.step} ({done.what.kind} {done.what.name})"
-        if record is not None and record.status in FINAL:
-            self.breach(f"{where}: ran again after its outcome was journaled")
-        if done.pid in self.shown_terminal:
-            self.breach(f"{where}: ran after its mission ended")
-        if not done.what.idempotent:
-            allowed = 1 + self.retries.get(key, 0)
-            if len(earlier) > allowed:
-                self.breach(f"{where}: ran {len(earlier)} times, allowed {allowed}")
-            if record is None or record.status is not StepStatus.STARTED:
-                said = None if record is None else record.status
-                self.breach(f"{where}: ran with its intent {said}")
-            elif done.what.attempt is not None and record.attempt != done.what.attempt:
-                self.breach(f"{where}: attempt {done.what.attempt}, intended {record.attempt}")
-        if done.what.kind == "tool" and done.what.name in ("wipe", "publish"):
-            self._judge_approval(done, where)
-
-    def _judge_approval(self, done: Execution, where: str) -> None:
-        put = [
-            record
-            for record in self.interrupts.values()
-            if (record.mission_id, record.step) == (done.pid, done.step)
-            and record.kind is InterruptKind.CONFIRMATION
-        ]
-        if len(put) != 1 or put[0].answer is None or not put[0].answer.get("approved"):
-            self.breach(f"{where}: ran without approval: {put}")
+    def delivered(self, tower: "Tower | None") -> None:
+        """Judge what the tower has in memory, after each unit of which it has learned."""
+        if tower is None:
             return
-        approved = put[0].answer.get("arguments", put[0].arguments)
-        if done.what.arguments != approved:
-            self.breach(f"{where}: ran with {done.what.arguments}, approved {approved}")
+        a = tower._a
+        queue, processes = a.admission.queue, a.memory.processes
+        running = [p.pid for p in processes.values() if p.pcb.state is State.RUNNING]
+        slotless = [pid for pid in running if not processes[pid].has_slot]
+        if len(running) > queue.slots or queue.running > queue.slots or slotless:
+            self.breach(f"{queue.slots} slots, running {running}, without a slot {slotless}")
+        for pid, account in a.budget.accounts.items():
+            for resource in COUNTED:
+                limit = getattr(account.quota, f"max_{resource}")
+                used, held = getattr(account.used, resource), getattr(account.reserved, resource)
+                if limit is not None and used + held > limit:
+                    self.breach(f"{pid}: {used} + {held} {resource} of {limit}")
+
+    def _family(self, pcb: ProcessControlBlock) -> None:
+        """A child that outlives its parent has only the time that its cancellation takes."""
+        parent = None if pcb.parent_pid is None else self.missions.get(pcb.parent_pid)
+        ended = None if parent is None else self._ended.get(parent.pid)
+        if ended is not None and self.world.loop.time() - ended > GRACE_S:
+            self.breach(f"{pcb.pid} goes on {self.world.loop.time() - ended} s after its parent")
 
     def trace(self) -> list[bytes]:
         """Return all that was shown and done, to compare two worlds of one seed."""
@@ -310,7 +231,7 @@ class Auditor:
         touched = [
             encode([d.life, d.at, d.pid, d.step, d.what.name]) for d in self.world.hands.executions
         ]
-        return [encode(event) for event in self.shown + self.deltas] + touched
+        return [encode(event) for event in self.screen.events + self.screen.deltas] + touched
 
 
 def _step(event: Committed) -> str:

@@ -39,6 +39,7 @@ TROUBLES = {
     "slow": 2.0,
     "forget_agent": 0.5,
     "breaker": 1.5,
+    "clock": 1.0,
 }
 
 
@@ -165,8 +166,10 @@ class Course:
                 weather.delivery_mean_s = self.chance.pick((0.0, 0.01, 0.2))
                 weather.read_mean_s = self.chance.pick((0.0, 0.01, 0.2))
             case "breaker":
-                open_until = world.loop.clock.now() + self.chance.between(0, 30)
+                open_until = world.loop.wall.now() + self.chance.between(0, 30)
                 world.hands.open_until[self.chance.pick(tuple(TOOLS))] = open_until
+            case "clock":
+                world.loop.wall.skew_s += self.chance.pick((-300.0, -2.0, 2.0, 60.0))
             case "forget_agent":
                 world.shelf.programs.pop(self.chance.pick(tuple(world.programs)), None)
 

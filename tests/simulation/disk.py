@@ -72,7 +72,8 @@ class SlowReaders:
 class FaultyStore(Reading):
     """``ports.Store`` in a :class:`Weather`.
 
-    ``die`` is called for a crash in the middle of a commit, ``broken`` for an I/O error.
+    ``die`` is called for a crash in the middle of a commit, ``broken`` for an I/O error,
+    ``delivered`` after each unit of which the tower has learned.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class FaultyStore(Reading):
         auditor: "Auditor",
         die: Callable[[], None],
         broken: Callable[[], None],
+        delivered: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._chance = chance
@@ -93,6 +95,7 @@ class FaultyStore(Reading):
         self._auditor = auditor
         self._die = die
         self._on_broken = broken
+        self._delivered = delivered
         self._scopes = Scopes()
         self._core = Core(connection, self._scopes)
         self._epoch = self._core.epoch
@@ -190,6 +193,7 @@ class FaultyStore(Reading):
         for left in range(count - 1, -1, -1):
             unit, outcome = self._coming.popleft()
             self._delivery.deliver([unit], [outcome])
+            self._delivered()
             if self._cut and left:
                 self._loop.call_soon(self._deliver, left)
                 return

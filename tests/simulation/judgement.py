@@ -52,11 +52,12 @@ def judge_memory(world: World) -> None:
 
 async def judge_durable(world: World, ledger: Ledger) -> None:
     """The database says what was acknowledged, and the log is whole."""
-    store = InlineStore(world.connection, world.auditor)
+    store = InlineStore(world.connection, world.auditor.screen)
     await _judge_log(world, store)
     _judge_steps(world)
     _judge_ledger(world, ledger)
     _judge_retries(world)
+    _judge_quotas(world)
 
 
 async def _judge_log(world: World, store: InlineStore) -> None:
@@ -72,7 +73,7 @@ async def _judge_log(world: World, store: InlineStore) -> None:
     if [event.offset for event in log] != list(range(1, auditor.head + 1)):
         auditor.breach("the log has gaps")
     bodies = {event.offset: json.loads(event.body)["params"] for event in log}
-    for shown in auditor.shown:
+    for shown in auditor.screen.events:
         if bodies.get(shown["offset"]) != shown:
             auditor.breach(f"shown {shown}, stored {bodies.get(shown['offset'])}")
     for pid, pcb in auditor.missions.items():
@@ -122,6 +123,33 @@ def _judge_retries(world: World) -> None:
             world.auditor.breach(f"{key} ran {count} times")
 
 
+def _judge_quotas(world: World) -> None:
+    """No family did more than the quota of its root allows, extensions included."""
+    done: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
+    for each in world.hands.executions:
+        record = world.auditor.steps.get((each.pid, each.step))
+        if each.what.attempt is None or record is None or record.attempt < each.what.attempt:
+            continue  # a function, or an attempt whose intent was lost in a crash
+        if (record.kind, record.name) != (each.what.kind, each.what.name):
+            continue  # likewise, and the program then took another way
+        root = world.auditor.missions[each.pid].lineage[0]
+        resource = "tool_calls" if each.what.kind == "tool" else "llm_calls"
+        attempts = done.setdefault((root, resource), set())
+        attempts.add((each.pid, each.step, each.what.attempt))
+    # What a child was allowed beyond its share, its root's block says only once it has ended.
+    allowed_more = {
+        world.auditor.missions[pid].lineage[0]
+        for pid in world.auditor.extended
+        if world.auditor.missions[pid].parent_pid
+    }
+    for (root, resource), attempts in done.items():
+        if root in allowed_more:
+            continue
+        limit = getattr(world.auditor.missions[root].quota, f"max_{resource}")
+        if limit is not None and len(attempts) > limit:
+            world.auditor.breach(f"{root}: {len(attempts)} {resource} made, {limit} allowed")
+
+
 class _Witness:
     """A host that only watches: ``run.Host``."""
 
@@ -160,14 +188,14 @@ class _Witness:
 
 async def judge_replays(world: World) -> None:
     """Each program, run over its journal, makes the same calls and comes to the same end."""
-    store = InlineStore(world.connection, world.auditor)
+    store = InlineStore(world.connection, world.auditor.screen)
     for pcb in world.auditor.missions.values():
         if pcb.started_at is None or (pcb.error or {}).get("code") == FOREIGN:
             continue
         records = await store.steps(pcb.pid)
         witness = _Witness()
         run = Run(pcb.pid, Journal(records), witness)
-        services = Services(world.hands, Minds(world.hands), world.loop.clock)
+        services = Services(world.hands, Minds(world.hands), world.loop.wall)
         ctx = Context(pcb, run, services)
         program = world.programs[pcb.agent]
         run.launch(partial(program, ctx))

@@ -77,12 +77,25 @@ class _TimerHandle(asyncio.TimerHandle):
             super()._run()
 
 
+class WallClock:
+    """``ports.Clock``: the loop's time, set wrong by ``skew_s`` now and then."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.skew_s = 0.0
+        self._loop = loop
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+        return self._loop.clock.now() + self.skew_s
+
+
 class LivesLoop(VirtualLoop):
     """The loop. ``complaints`` are what asyncio would have logged."""
 
     def __init__(self, chance: Chance) -> None:
         super().__init__()
         self._chance = chance
+        self.wall = WallClock(self)
         self.complaints: list[str] = []
         self.set_exception_handler(self._complain)
 

@@ -145,7 +145,7 @@ class Person:
             session = "s_nowhere"
         start_at = None
         if chance.happens(0.1):
-            moment = self.world.loop.clock.now() + chance.between(-5, 20)
+            moment = self.world.loop.wall.now() + chance.between(-5, 20)
             start_at = datetime.fromtimestamp(moment, UTC).isoformat()
         return Submission(
             mission=f"go {chance.number(0, 999)}",
@@ -374,7 +374,7 @@ class Person:
 
         async def act(tower: Tower) -> None:
             tower.status()
-            tower.snapshot(["system", f"user:{self.caller.user_id}"])
+            self._compare(tower.snapshot(["system"]))
             await tower.missions(self.caller, MissionQuery())
             try:
                 told = await tower.explain(self.caller, pid)
@@ -386,6 +386,18 @@ class Person:
                 self.world.auditor.breach(f"{pid}: explained by {told}")
 
         await self._ask(act)
+
+    def _compare(self, snapshot: list[Json]) -> None:
+        """A snapshot is exact as of the last commit that the tower has learned of."""
+        world = self.world
+        if world.store is None or not world.store.idle:
+            return
+        shown = {each["mission_id"]: each["state"] for each in snapshot}
+        known = {
+            pid: pcb.state.value for pid, pcb in world.auditor.missions.items() if not pcb.outcome
+        }
+        if shown != known:
+            world.auditor.breach(f"the snapshot says {shown}, committed is {known}")
 
     async def _settled(self) -> None:
         pid, patience_s = self._some_mission(), self.chance.between(0, 5)

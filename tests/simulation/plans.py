@@ -73,6 +73,11 @@ class Tell:
 
 
 @dataclass(slots=True, frozen=True)
+class Waver:
+    """Do something else each time the program is run, until somebody mends it."""
+
+
+@dataclass(slots=True, frozen=True)
 class Keep:
     """``ctx.artifact``."""
 
@@ -149,6 +154,7 @@ Op: TypeAlias = (
     | Approve
     | Nap
     | Tell
+    | Waver
     | Keep
     | Draw
     | Recall
@@ -180,6 +186,7 @@ LEAVES = {
     "approve": 1.0,
     "nap": 2.0,
     "tell": 1.5,
+    "waver": 0.15,
     "keep": 0.6,
     "recall": 0.7,
     "idle": 0.7,
@@ -238,7 +245,7 @@ def _make(chance: Chance, kind: str, number: int, depth: int) -> Op:
             return _leaf(chance, kind)
 
 
-def _leaf(chance: Chance, kind: str) -> Op:  # noqa: C901  # one case an operation
+def _leaf(chance: Chance, kind: str) -> Op:  # noqa: C901, PLR0912  # one case an operation
     match kind:
         case "say":
             return Say("".join(chance.random.choices("abcdé\U0001f600", k=chance.number(1, 9))))
@@ -266,6 +273,8 @@ def _leaf(chance: Chance, kind: str) -> Op:  # noqa: C901  # one case an operati
             return Nap(chance.pick((0.0, 0.01, 0.5, 3.0, 3.0, 20.0)))
         case "tell":
             return Tell(chance.number(0, 9))
+        case "waver":
+            return Waver()
         case "keep":
             return Keep(chance.number(0, 3))
         case "recall":

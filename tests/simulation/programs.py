@@ -31,6 +31,7 @@ from tests.simulation.plans import (
     Think,
     Throw,
     Use,
+    Waver,
     Work,
 )
 
@@ -171,6 +172,8 @@ class Scripted:
                 return await ctx.sleep(seconds)
             case Tell(n=n):
                 return await ctx.emit("told", n=n)
+            case Waver():
+                return await ctx.emit("wavered", n=self.hands.wavers(ctx, step_of(ctx)))
             case Keep(n=n):
                 return await ctx.artifact(f"kept{n}", f"text {n}")
             case Recall(limit=limit):

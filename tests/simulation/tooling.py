@@ -102,13 +102,22 @@ class Hands:
     executions: list[Execution] = field(default_factory=list)
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     open_until: dict[str, float] = field(default_factory=dict)
+    wavered: int = 0
 
     # -- what programs say and do ---------------------------------------------------------
 
     def says(self, ctx: Context, at: int, text: str) -> None:
         """Note what a program is about to stream."""
         if not ctx._run.closed:
-            self.world.auditor.says(ctx.pid, at, text)
+            self.world.auditor.screen.says(ctx.pid, at, text)
+
+    def wavers(self, ctx: Context, step: str) -> int:
+        """Return something else at each run; once mended, what the journal has."""
+        self.wavered += 1
+        record = self.world.auditor.steps.get((ctx.pid, step))
+        if self.world.calm and record is not None and isinstance(record.arguments, dict):
+            return int(record.arguments["fields"]["n"])
+        return self.wavered
 
     def work(self, ctx: Context, *, idempotent: bool, threaded: bool) -> Callable[[str], Any]:
         """Return the function of a step."""
@@ -135,7 +144,7 @@ class Hands:
         world = self.world
         done = Execution(world.life.number, world.loop.time(), pid, step, what)
         self.executions.append(done)
-        world.auditor.touched(done)
+        world.auditor.touches.judge(done)
         return n
 
     def _trouble(self, chance: Chance) -> str | None:
@@ -187,7 +196,7 @@ class Hands:
         """See ``ports.Tools`` and ``ports.Models``."""
         if isinstance(plan, ModelRequest):
             return await self._turn(plan, effect)
-        if self.blocked_until(plan.name, self.world.loop.clock.now()):
+        if self.blocked_until(plan.name, self.world.loop.wall.now()):
             raise BreakerOpen(f"{plan.name} is not called for now.")
         repeatable = plan.idempotent or plan.staged
         touch = Touch("tool", plan.name, repeatable, effect.attempt, plan.arguments)
@@ -207,7 +216,7 @@ class Hands:
             media_type="text/plain",
             size=len(content),
             content=content,
-            updated_at=self.world.loop.clock.now(),
+            updated_at=self.world.loop.wall.now(),
         )
 
     # -- models ---------------------------------------------------------------------------

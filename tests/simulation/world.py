@@ -112,22 +112,23 @@ class World:
     async def _start(self, life: Life) -> None:
         store = self.store = FaultyStore(
             self.connection,
-            self.auditor,
+            self.auditor.screen,
             loop=self.loop,
             chance=self.chance.of("disk", life.number),
             weather=self.weather,
             auditor=self.auditor,
             die=self.crash,
             broken=lambda: self._exit_soon(life),
+            delivered=lambda: self.auditor.delivered(self.tower),
         )
-        self.auditor.begin_life(store.head)
+        self.auditor.screen.begin_life(store.head)
         tower = self.tower = Tower(
             store=store,
             catalog=self.shelf,
             tools=self.hands,
             models=Minds(self.hands),
-            publisher=self.auditor,
-            clock=self.loop.clock,
+            publisher=self.auditor.screen,
+            clock=self.loop.wall,
             ids=self.ids,
             node=f"node-{life.number}",
             limits=self.limits,
@@ -215,6 +216,8 @@ async def _coroutine(act: Callable[[Tower], Awaitable[T]], tower: Tower) -> T:
 
 def _limits(chance: Chance) -> TowerLimits:
     return TowerLimits(
+        max_queued_per_user=chance.pick((3, 10_000)),
+        missions_per_day=chance.pick((None, None, 12)),
         max_running=chance.pick((1, 2, 3, 8)),
         max_running_per_user=chance.pick((None, None, 1, 2)),
         park_after_s=chance.pick((0.2, 2.0, 60.0)),

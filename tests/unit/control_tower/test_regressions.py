@@ -14,14 +14,14 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.context import Context
-from control_tower.errors import Parked, QuotaExceeded, ToolFailed
+from control_tower.errors import ModelFailed, Parked, QuotaExceeded, ToolFailed
 from control_tower.journal import Divergence
 from control_tower.limits import TowerLimits
-from control_tower.ports import InterruptQuery
+from control_tower.ports import EffectContext, InterruptQuery, ModelRequest, ModelTurn
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
 from control_tower.unit import StoreFailed
-from tests.rig.tower import ALICE, World
+from tests.rig.tower import ALICE, Modelling, World
 
 
 @pytest.fixture(autouse=True)
@@ -611,5 +611,36 @@ def test_nothing_is_begun_for_a_mission_whose_unit_was_refused() -> None:
         unit.refused(StoreFailed("locked", outcome="rejected"))
         await asyncio.sleep(1)
         assert not ran
+
+    world.run(scenario)
+
+
+def test_a_turn_of_a_model_that_fails_is_a_call_all_the_same() -> None:
+    """A program that asks a failing model again and again meets its limit."""
+    world = World()
+
+    class Failing(Modelling):
+        """A provider that is down."""
+
+        async def run(self, request: ModelRequest, effect: EffectContext) -> ModelTurn:
+            """Fail."""
+            raise ModelFailed("The provider is down.")
+
+    async def main(ctx: Context) -> str:
+        while True:
+            try:
+                await ctx.llm([{"role": "user", "content": "hello"}])
+            except ModelFailed:
+                continue
+
+    world.models = Failing()
+    world.tower = world._tower()
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_llm_calls=3, on_limit="fail"))
+        mission = await world.ended(pid, 5)
+        assert mission["outcome"] == "quota_exceeded"
+        assert mission["usage"]["llm_calls"] == 3
 
     world.run(scenario)
