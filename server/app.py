@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from agents import Executor, ModelTable
+from agents import Executor
 from control_tower.sessions import Sessions
 from control_tower.store import SqliteStore
 from control_tower.tower import Tower
@@ -119,6 +119,7 @@ async def running(
         DataFolderUnusable: when it can't be opened.
         SchemaTooNew: when a newer version made it.
         AppLoadError: when an app can't be imported.
+        RegistrationError: when the settings describe an MCP server wrongly.
     """
     registry = parts.load_registry([*settings.apps, *apps])
     clock, ids, counts = SystemClock(), UlidIds(), Counts()
@@ -139,7 +140,10 @@ async def running(
         node = f"{socket.gethostname()}:{os.getpid()}"
         tools = Executor(registry, store, clock, parts.search(store))
         catalog = parts.catalog(settings, registry)
-        models = ModelTable.from_settings(settings.model, os.environ, registry)
+        models = parts.models(settings, registry)
+        mcp = await stack.enter_async_context(
+            parts.mcp_servers(settings, registry, package_version())
+        )
         tower = Tower(
             store=store,
             catalog=catalog,
@@ -190,7 +194,7 @@ async def running(
         }
         services.documents["openapi"] = openapi.document(ENDPOINTS, services.version)
         services.documents["asyncapi"] = asyncapi.document(methods.methods, services.version)
-        services.checks.update(parts.checks(services, store, models, lag))
+        services.checks.update(parts.checks(services, store, models, mcp, lag))
         say(NodeJoined(node=node))
         stack.callback(say, NodeLeft(node=node))
         stack.push_async_callback(tower.stop, 0)

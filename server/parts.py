@@ -1,6 +1,7 @@
 """The parts of a tower as the settings want them. ``app.py`` plugs them together."""
 
 import html
+import os
 from collections.abc import Iterable
 
 import structlog
@@ -8,6 +9,7 @@ import structlog
 from agents import AgentCatalog, ModelTable, Registry, default_registry
 from agents.catalog import default_agent
 from agents.loading import load_app, load_entry_points
+from agents.mcp import McpServers
 from agents.tool_context import Search
 from control_tower.limits import TowerLimits
 from control_tower.ports import Clock, Store
@@ -56,6 +58,25 @@ def catalog(settings: Settings, registry: Registry) -> AgentCatalog:
     return AgentCatalog(registry, profiles, default_agent(settings.model))
 
 
+def models(settings: Settings, registry: Registry) -> ModelTable:
+    """Return the table of models that the environment configures, with the settings' prices."""
+    prices = {
+        name: (price.input_per_million_usd, price.output_per_million_usd)
+        for name, price in settings.prices.items()
+    }
+    return ModelTable.from_settings(settings.model, os.environ, registry, prices)
+
+
+def mcp_servers(settings: Settings, registry: Registry, version: str) -> McpServers:
+    """Return the settings' MCP servers, not yet connected.
+
+    Raises:
+        RegistrationError: for a bad name, or a server with neither command nor URL, or both.
+    """
+    tables = {name: table.model_dump() for name, table in settings.mcp.items()}
+    return McpServers(tables, registry, version)
+
+
 def search(store: Store) -> Search:
     """Return what the tool ``search_history`` finds messages with; its snippets are plain text."""
 
@@ -72,7 +93,7 @@ def _plain(snippet: str) -> str:
 
 
 def checks(
-    services: Services, store: SqliteStore, models: ModelTable, lag: LoopLag
+    services: Services, store: SqliteStore, models: ModelTable, servers: McpServers, lag: LoopLag
 ) -> dict[str, Check]:
     """Return what readiness asks, by the component's name."""
 
@@ -87,6 +108,14 @@ def checks(
             return Finding("up", f"default model: {models.default_model or 'none, demo agent'}")
         return Finding("degraded", "; ".join(f"{name}: {said}" for name, said in problems.items()))
 
+    async def mcp() -> Finding:
+        problems = servers.problems()
+        away = [name for name, problem in problems.items() if problem is not None]
+        if away:
+            # Why, the log says: it may hold paths, and readiness is open to everybody.
+            return Finding("degraded", f"not connected: {', '.join(away)}; the log says why")
+        return Finding("up", f"connected: {', '.join(problems)}")
+
     async def draining() -> Finding:
         if services.tower.draining:
             return Finding("down", "the server is going down")
@@ -95,6 +124,7 @@ def checks(
     return {
         "database": database,
         "llm": llm,
+        **({"mcp": mcp} if servers.servers else {}),
         "event_loop": lag.check,
         "disk": lambda: check_disk(services.settings.data_dir),
         "draining": draining,

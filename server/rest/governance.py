@@ -1,12 +1,15 @@
 """Governance: how well the tools work, and what to do about those that don't."""
 
 from collections import Counter
-from typing import Any, Literal
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from starlette.responses import Response
 
 from agents.health import HealthReport, HealthStatus, Noted, issues, recommendations
 from control_tower.errors import Forbidden, NotFound
+from control_tower.records import UserDay
 from events.payloads import JsonObject
 from events.times import rfc3339
 from server.endpoints import Call, Endpoint, Query, json_reply
@@ -40,6 +43,27 @@ class ToolHealthReply(Reply):
     issues: list[str]
     recommendations: list[str]
     breaker: str
+
+
+class UsageQuery(Query):
+    """Which day; today by default."""
+
+    day: date | None = Field(None, description="a UTC day, as 2026-11-21")
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class UsageReply(Reply):
+    """What a user spent on a UTC day."""
+
+    user_id: str
+    day: str
+    missions: int
+    llm_calls: int
+    tool_calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
 
 
 async def overview(call: Call[None, Query]) -> Response:
@@ -84,6 +108,31 @@ async def reset(call: Call[None, Query]) -> Response:
     return json_reply(_tool_json(call.services, name))
 
 
+async def usage(call: Call[None, UsageQuery]) -> Response:
+    """Return what users spent on a UTC day, by user; a user sees their own."""
+    query, store = call.query, call.services.store
+    today = f"{datetime.fromtimestamp(call.services.clock.now(), UTC):%Y-%m-%d}"
+    day = today if query.day is None else query.day.isoformat()
+    if call.caller.reads_all:
+        found = (await store.user_days(day))[query.offset : query.offset + query.limit]
+    else:
+        found = [await store.user_day(call.caller.user_id, day)][query.offset :]
+    return json_reply([_spent_json(each) for each in found])
+
+
+def _spent_json(spent: UserDay) -> JsonObject:
+    return {
+        "user_id": spent.user_id,
+        "day": spent.day,
+        "missions": spent.missions,
+        "llm_calls": spent.usage.llm_calls,
+        "tool_calls": spent.usage.tool_calls,
+        "input_tokens": spent.usage.input_tokens,
+        "output_tokens": spent.usage.output_tokens,
+        "cost_usd": spent.usage.cost_usd,
+    }
+
+
 def _known(call: Call[None, Query]) -> str:
     name = call.path["name"]
     if name not in call.services.registry.tools:
@@ -125,6 +174,7 @@ BASE = "/api/v1/governance"
 
 ENDPOINTS = (
     Endpoint("GET", BASE + "/health", overview, "Governance", GovernanceReply),
+    Endpoint("GET", BASE + "/usage", usage, "Governance", list[UsageReply], query=UsageQuery),
     Endpoint("GET", BASE + "/tools", list_tools, "Governance", list[ToolHealthReply]),
     Endpoint(
         "GET",
