@@ -7,6 +7,7 @@ import typer
 from server.app import package_version
 from server.commands.doctor import doctor
 from server.commands.look import approve, missions, sessions, watch
+from server.commands.new import new
 from server.commands.run import run
 from server.commands.serve import ServeCommand, serve
 
@@ -42,6 +43,7 @@ def _root(
 
 
 app.command(cls=ServeCommand)(serve)
+app.command()(new)
 app.command()(run)
 app.command()(missions)
 app.command()(approve)

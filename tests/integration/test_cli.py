@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from server.cli import app
 from server.settings import NAMES
+from tests.integration.conftest import MakeTower
 from tests.integration.tower_process import TowerProcess
 
 
@@ -95,13 +97,45 @@ def test_help_reads_well() -> None:
     """Commands with a line each; serve shows every setting."""
     done = tower("--help")
     assert done.exit_code == 0
-    for command in ("serve", "run", "doctor"):
+    for command in ("serve", "new", "run", "doctor"):
         assert command in done.stdout
     done = tower("serve", "--help", COLUMNS="200")
     assert done.exit_code == 0
     for name in NAMES:
         assert f"TOWER_{name.upper()}" in done.stdout
     assert "default" in done.stdout
+
+
+def test_a_new_file_is_served(folder: Path, make_tower: MakeTower) -> None:
+    """Its agent answers, and asks before it refunds."""
+    done = tower("new", "shop.py")
+    assert done.exit_code == 0
+    assert "tower serve shop.py" in done.stdout
+    process = make_tower(str(folder / "shop.py"))
+    with httpx2.Client(base_url=process.url, timeout=20) as http:
+        ask = "/api/v1/requests?wait_s=15"
+        told = http.post(ask, json={"user_message": "status of A-17", "agent": "shop"}).json()
+        assert told["response_text"] == "A-17 cost 12.50."
+        asked = http.post(ask, json={"user_message": "refund A-17", "agent": "shop"}).json()
+        assert asked["confirmation_needed"]
+        approval = {"confirmation_id": asked["confirmation_id"], "approved": True}
+        assert http.post("/api/v1/confirmations", json=approval).status_code == 200
+        for _ in range(100):
+            block = http.get(f"/api/v1/requests/{asked['pid']}/status").json()
+            if block["state"] == "terminated":
+                break
+            time.sleep(0.05)
+        assert block["result"] == "I paid 12.50 back for A-17."
+
+
+@pytest.mark.parametrize("name", ["app.py", "app.txt", "no/such/folder/app.py"])
+def test_a_new_file_replaces_nothing(folder: Path, name: str) -> None:
+    """Nor is one written that could not be served."""
+    (folder / "app.py").write_text("mine")
+    done = tower("new", name)
+    assert done.exit_code == 1
+    assert Path(name).name in done.stderr
+    assert [each.read_text() for each in folder.iterdir()] == ["mine"]
 
 
 def test_the_version() -> None:
