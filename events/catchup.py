@@ -37,17 +37,20 @@ class Milestones:
 class CatchUp:
     """The line of connections behind the head."""
 
-    def __init__(
-        self, log: LogReader, ring: Ring, ticks: Ticks, turns: Turns, milestones: Milestones
-    ) -> None:
+    _milestones: Milestones
+
+    def __init__(self, log: LogReader, ring: Ring, ticks: Ticks, turns: Turns) -> None:
         self._ring = ring
         self._ticks = ticks
         self._turns = turns
-        self._milestones = milestones
         self._pages = Pages(log, turns, self._page_arrived)
         self._line: deque[Subscriber] = deque()
         self._waiting: dict[PageKey, list[Subscriber]] = {}
         self._scheduled = False
+
+    def report_to(self, milestones: Milestones) -> None:
+        """Say whom to tell. Before anything else."""
+        self._milestones = milestones
 
     @property
     def pages(self) -> Pages:

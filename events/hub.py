@@ -48,7 +48,8 @@ from events.errors import OutOfOrder, TooManyTopics
 from events.frames import text_frame
 from events.liveness import Liveness, LivenessLimits
 from events.log import LogReader
-from events.payloads import TERMINAL_TYPES, LlmDelta, ReplayDone, TowerDraining
+from events.payloads import LlmDelta, ReplayDone, TowerDraining
+from events.places import Places
 from events.ring import Ring, RingBounds, recent
 from events.streams import StreamBounds, Streams, StreamText
 from events.subscribers import Outlet, Subscriber
@@ -56,7 +57,6 @@ from events.ticks import Ticks, Troubles, Written
 from events.topics import Filter
 from events.turns import Turns
 from events.types import Committed, Ephemeral, Scope, ephemeral
-from events.views import ViewIndex
 
 SLOW: Final = 4413
 _NOWHERE: Final = Scope(None, None)
@@ -117,26 +117,17 @@ class Hub:
         self.wall = wall
         self._ring = Ring(log.head, self._limits.ring)
         self._streams = Streams(self._limits.streams)
-        self._index = ViewIndex()
         self._subscribers: dict[Subscriber, None] = {}
-        self._followers: dict[str, dict[Subscriber, None]] = {}
-        self._endings: list[tuple[Subscriber, str, int]] = []
         self._slow_closed = 0
         self._dead_aborted = 0
-        self._ticks = Ticks(
-            turns,
-            self._limits.buffer_bytes,
-            Troubles(slow=self._close_slow, lapsed=self._lapse, broken=self._drop_broken),
-            self._tick_ended,
+        self._ticks = Ticks(turns, self._limits.buffer_bytes, self._ring.head)
+        self._catchup = CatchUp(log, self._ring, self._ticks, turns)
+        self._places = Places(self._ring, self._ticks, self._catchup.enter, self._greet)
+        self._ticks.report_to(
+            Troubles(slow=self._close_slow, lapsed=self._places.lapse, broken=self._drop_broken),
+            self._places.tick_ended,
         )
-        self._ticks.start_at(self._ring.head)
-        self._catchup = CatchUp(
-            log,
-            self._ring,
-            self._ticks,
-            turns,
-            Milestones(arrived=self._arrived, ended=self._unfollow),
-        )
+        self._catchup.report_to(Milestones(arrived=self._places.settle, ended=self._places.ended))
         self._liveness = Liveness(
             turns, self._ticks, self._limits.liveness, lambda: self._subscribers, self._abort_dead
         )
@@ -155,7 +146,7 @@ class Hub:
         """Return counts for metrics; takes time in proportion to the connections."""
         return HubFigures(
             connections=len(self._subscribers),
-            views=len(self._index),
+            views=len(self._places),
             behind=sum(not one.position.live for one in self._subscribers),
             slow_closed=self._slow_closed,
             dead_aborted=self._dead_aborted,
@@ -187,9 +178,8 @@ class Hub:
             entry = recent(event)
             self._ring.append(entry)
             self._streams.durable(event)
-            self._ticks.publish(self._index.matching(event.type, event.scope), entry.frame)
-            if event.type in TERMINAL_TYPES and self._followers:
-                self._mission_ended(f"mission:{event.scope.mission_id}", event.offset)
+            self._ticks.publish(self._places.matching(event.type, event.scope), entry.frame)
+            self._places.note(event)
         self._ticks.reach(self._ring.head)
         for late in after:
             self.publish_ephemeral(late)
@@ -203,7 +193,7 @@ class Hub:
             return
         if event.type == LlmDelta.TYPE:
             self._streams.delta(event)
-        self._ticks.publish(self._index.matching(event.type, event.scope), frame)
+        self._ticks.publish(self._places.matching(event.type, event.scope), frame)
 
     def forget_recent(self) -> None:
         """Drop what is held of the recent log: some of it was erased."""
@@ -224,16 +214,14 @@ class Hub:
             return
         subscriber.gone = True
         del self._subscribers[subscriber]
+        self._places.remove(subscriber)
         self._ticks.forget(subscriber)
-        self._leave_view(subscriber)
-        for topic in subscriber.position.implicit_topics:
-            self._drop_follower(topic, subscriber)
 
     def finish(self, subscriber: Subscriber) -> None:
         """Write what is pending for a connection that is about to be closed, and forget it."""
         if subscriber.gone:
             return
-        self._leave_view(subscriber)
+        self._places.remove(subscriber)
         self._ticks.write(subscriber, subscriber.drain_own())
         self.remove(subscriber)
 
@@ -300,7 +288,7 @@ class Hub:
             self._check_count(subscriber, filters)
         if subscriber.gone:
             return
-        self._attach(subscriber, filters, None if reason else since)
+        self._places.attach(subscriber, filters, None if reason else since)
         attached(
             Subscribed(
                 topics=subscriber.position.topics,
@@ -311,33 +299,17 @@ class Hub:
                 floor=floor if reason == "history_gap" else None,
             )
         )
-        self._place(subscriber)
+        self._places.settle(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber, topics: Sequence[str]) -> list[str]:
         """Let topics go, implicit ones too; return those that remain."""
-        self._settle_endings(subscriber)
-        for topic in topics:
-            if subscriber.position.is_implicit(topic):
-                self._drop_follower(topic, subscriber)
-            subscriber.position.detach(topic)
-        left = [[topic for topic in call if topic not in topics] for call in subscriber.calls]
-        subscriber.calls = [call for call in left if call]
-        self._place(subscriber)
+        self._places.detach(subscriber, topics)
         return subscriber.position.topics
 
     def follow(self, subscriber: Subscriber, mission_id: str) -> None:
         """Give it a mission's events from now until the terminal one; then that ends by itself."""
-        topic = f"mission:{mission_id}"
-        position = subscriber.position
-        if subscriber.gone or topic in position:
-            return
-        wanted = Filter(topic)
-        position.attach(wanted, None, self._ring.head, implicit=True)
-        self._followers.setdefault(topic, {})[subscriber] = None
-        if position.live and subscriber.view is not None and not subscriber.view.shared:
-            self._index.extend(subscriber.view, wanted)
-        else:
-            self._place(subscriber)
+        if not subscriber.gone:
+            self._places.follow(subscriber, mission_id)
 
     # What streams.
 
@@ -357,67 +329,13 @@ class Hub:
         if len(topics) > self._limits.max_topics:
             raise TooManyTopics(self._limits.max_topics)
 
-    def _attach(self, subscriber: Subscriber, filters: Sequence[Filter], since: int | None) -> None:
-        self._settle_endings(subscriber)
-        position, head = subscriber.position, self._ring.head
-        if since is not None and since < head:
-            position.freeze(head)
-        for one in filters:
-            if position.is_implicit(one.topic):
-                self._drop_follower(one.topic, subscriber)
-            position.attach(one, since, head)
-        if since is not None:
-            subscriber.calls.append([one.topic for one in filters])
-
-    def _place(self, subscriber: Subscriber) -> None:
-        """Put it where it belongs: into its view if it is at the head, else into the line."""
-        if subscriber.position.live or subscriber.position.lowest(self.head) >= self.head:
-            self._arrived(subscriber)
-        else:
-            self._leave_view(subscriber)
-            self._catchup.enter(subscriber)
-
-    def _arrived(self, subscriber: Subscriber) -> None:
-        """It is at the head: in this step it joins its view, and hears what it missed of texts."""
-        returned = not subscriber.position.live
-        subscriber.position.thaw(self.head)
-        subscriber.page = None
-        self._home(subscriber)
+    def _greet(self, subscriber: Subscriber, was_behind: bool) -> None:
+        """It is live: say which replays are done, and the texts of which it missed a part."""
         calls, subscriber.calls = subscriber.calls, []
         for topics in calls:
             self._say_done(subscriber, topics)
-        if calls or returned:
+        if calls or was_behind:
             self._say_texts(subscriber)
-
-    def _home(self, subscriber: Subscriber) -> None:
-        """Move it to the view of its filters."""
-        filters = subscriber.position.filters
-        old = subscriber.view
-        view = None
-        if subscriber.position.has_implicit:
-            view = self._index.private(filters)
-        elif filters:
-            view = self._index.shared(filters)
-        if view is not None and view is old:
-            # What is pending was told under the filters before: it must not be told again,
-            # should this tick lapse.
-            if old.pending:
-                old.remove(subscriber)
-                old.add(subscriber, self.head)
-                self._ticks.listen(subscriber)
-            return
-        self._leave_view(subscriber)
-        if view is not None:
-            view.add(subscriber, self.head)
-        self._ticks.listen(subscriber)
-
-    def _leave_view(self, subscriber: Subscriber, *, with_pending: bool = True) -> None:
-        view = subscriber.view
-        if view is not None:
-            view.remove(subscriber, with_pending=with_pending)
-            self._index.retire(view)
-            if not subscriber.gone:
-                self._ticks.listen(subscriber)
 
     def _say_done(self, subscriber: Subscriber, topics: list[str]) -> None:
         done = ReplayDone(topics=topics, offset=self.head)
@@ -439,62 +357,6 @@ class Hub:
             wanted = (position.filter_of(topic) for topic in scope.topics)
             if any(one is not None and one.accepts(LlmDelta.TYPE, scope) for one in wanted):
                 yield from self._streams.of_mission(mission_id)
-
-    def _mission_ended(self, topic: str, offset: int) -> None:
-        # Its view keeps the topic until the tick is over: the tick may have to be told again.
-        for subscriber in self._followers.get(topic, ()):
-            if subscriber.position.live:
-                self._endings.append((subscriber, topic, offset))
-
-    def _tick_ended(self) -> None:
-        endings, self._endings = self._endings, []
-        for subscriber, topic, offset in endings:
-            if self._let_end(subscriber, topic, offset):
-                self._unfollow(subscriber, topic)
-
-    def _let_end(self, subscriber: Subscriber, topic: str, offset: int) -> bool:
-        """Detach the implicit topic of a mission that ended; False if that is not to be done."""
-        position = subscriber.position
-        told = position.at_of(topic, self.head)
-        # Not told yet: it lapsed in this tick, and its replay will pass the end.
-        if subscriber.gone or told is None or told < offset or not position.is_implicit(topic):
-            return False
-        position.detach(topic)
-        return True
-
-    def _settle_endings(self, subscriber: Subscriber) -> None:
-        """Before a call changes its topics, let go of those whose mission ended in this tick.
-
-        The caller moves it to another view, with all that is pending: nothing of the tick will
-        be told again.
-        """
-        for ending in [one for one in self._endings if one[0] is subscriber]:
-            self._endings.remove(ending)
-            if self._let_end(*ending):
-                self._drop_follower(ending[1], subscriber)
-
-    def _unfollow(self, subscriber: Subscriber, topic: str) -> None:
-        """A mission's implicit topic was detached."""
-        self._drop_follower(topic, subscriber)
-        if not subscriber.position.live or subscriber.view is None:
-            return
-        if subscriber.position.has_implicit:
-            self._index.reduce(subscriber.view, topic)
-        else:
-            self._home(subscriber)
-
-    def _drop_follower(self, topic: str, subscriber: Subscriber) -> None:
-        row = self._followers.get(topic)
-        if row is not None:
-            row.pop(subscriber, None)
-            if not row:
-                del self._followers[topic]
-
-    def _lapse(self, subscriber: Subscriber, base: int) -> None:
-        """It reads, but one tick is more than may wait for it: let it read that at its own pace."""
-        self._leave_view(subscriber, with_pending=False)
-        subscriber.position.rewind(max(base, subscriber.firm_at))
-        self._catchup.enter(subscriber)
 
     def _close_slow(self, subscriber: Subscriber) -> None:
         self._slow_closed += 1

@@ -47,24 +47,23 @@ class Troubles:
 class Ticks:
     """Collects frames of views and own pieces of subscribers, and writes them."""
 
-    def __init__(
-        self, turns: Turns, bound_bytes: int, troubles: Troubles, ended: Callable[[], None]
-    ) -> None:
+    _troubles: Troubles
+    _ended: Callable[[], None]
+
+    def __init__(self, turns: Turns, bound_bytes: int, head: int) -> None:
         self._turns = turns
         self._bound = bound_bytes
-        self._troubles = troubles
-        self._ended = ended
         self._dirty: list[View] = []
         self._talkers: dict[Subscriber, None] = {}
         self._running: deque[Batch] = deque()
         self._scheduled = False
-        self._base = 0
-        self._head = 0
+        self._base = self._head = head
         self.written = Written()
 
-    def start_at(self, head: int) -> None:
-        """The first tick begins behind ``head``."""
-        self._base = self._head = head
+    def report_to(self, troubles: Troubles, ended: Callable[[], None]) -> None:
+        """Say whom to tell of troubles, and of each tick's end. Before anything else."""
+        self._troubles = troubles
+        self._ended = ended
 
     def publish(self, views: list[View], frame: bytes) -> None:
         """Add a frame to the tick of each of ``views``."""
@@ -87,7 +86,7 @@ class Ticks:
 
     def listen(self, subscriber: Subscriber) -> None:
         """See to it that a subscriber's own pieces are written."""
-        if subscriber.own:
+        if subscriber.own and not subscriber.gone:
             self._talkers[subscriber] = None
             self.wake()
 
