@@ -10,11 +10,11 @@ from starlette.types import Receive, Send
 
 from events.frames import payloads
 from server.close_codes import Close
-from server.ws_protocol import RawReceiver
+from server.raw_channel import RawReceiver
 
 
 class AsgiChannel:
-    """A :class:`server.ws_protocol.RawChannel` over ``receive`` and ``send``."""
+    """A :class:`server.raw_channel.RawChannel` over ``receive`` and ``send``."""
 
     def __init__(self, receive: Receive, send: Send, max_message_bytes: int) -> None:
         self._receive = receive

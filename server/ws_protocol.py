@@ -1,10 +1,11 @@
 """uvicorn's WebSocket protocol with the raw way in and out, for ten thousand connections.
 
 An ASGI application would keep a task, a queue and several frames of coroutines for each
-connection, and build each message anew for each receiver. This subclass hands the application a
-:class:`RawChannel` instead, as ASGI extension ``tower.raw``. Once the application has attached a
-:class:`RawReceiver` to it and returned, nothing of ASGI stays: what arrives is a call on the
-receiver, and whole WebSocket frames go straight to the transport.
+connection, and build each message anew for each receiver. This subclass is a
+:class:`~server.raw_channel.RawChannel` instead, and hands itself to the application as ASGI
+extension ``tower.raw``. Once the application has attached its receiver and returned, nothing of
+ASGI stays: what arrives is a call on the receiver, and whole WebSocket frames go straight to the
+transport.
 
 What holds for every connection here: text only (1003), UTF-8 (1007), bounded messages (1009), no
 compression, no keepalive of uvicorn's (the hub sweeps), bounded memory in the kernel, and a close
@@ -17,9 +18,9 @@ import logging
 import socket
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
-from uvicorn._types import ASGISendEvent, WebSocketScope
+from uvicorn._types import WebSocketScope
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,9 +30,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from server.close_codes import Close
+from server.raw_channel import EXTENSION, MAX_MESSAGE_BYTES, RawReceiver
 
-EXTENSION: Final = "tower.raw"
-MAX_MESSAGE_BYTES: Final = 64 << 10
 SEND_BUFFER_BYTES: Final = 64 << 10
 USER_TIMEOUT_MS: Final = 10_000
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -43,56 +43,8 @@ _frames_log = logging.getLogger("server.ws_protocol.frames")
 _frames_log.setLevel(logging.WARNING)
 
 
-class RawReceiver(Protocol):
-    """The application's end of a connection. Called on the event loop; must not block."""
-
-    def heard(self) -> None:
-        """Bytes arrived, whatever they are."""
-
-    def frame_received(self) -> None:
-        """A frame that is not the end of a message: a ping, a pong, or a fragment."""
-
-    def text_received(self, text: str) -> None:
-        """A message arrived."""
-
-    def stuck(self) -> None:
-        """Bytes wait in the transport."""
-
-    def drained(self) -> None:
-        """No bytes wait any more."""
-
-    def lost(self, code: int, reason: str) -> None:
-        """The connection is over; called once, and nothing after it."""
-
-
-class RawChannel(Protocol):
-    """What the extension hands out. Also an :class:`events.subscribers.Outlet`."""
-
-    def attach(self, receiver: RawReceiver) -> None:
-        """Take the connection over; after accept, with nothing awaited in between."""
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        """Send whole frames. Never blocks; not to be called once the connection is lost."""
-
-    def buffered(self) -> int:
-        """Return how many bytes wait in the transport."""
-
-    def pause(self) -> None:
-        """Stop reading."""
-
-    def resume(self) -> None:
-        """Read again."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Close behind what was written; abort if that takes longer than 5 s."""
-
-    def abort(self) -> None:
-        """Drop the connection with all that waits."""
-
-
 class TowerProtocol(WebSocketsSansIOProtocol):
-    """To be passed as ``ws=`` to :class:`uvicorn.Config`. Is a :class:`RawChannel`.
+    """To be passed as ``ws=`` to :class:`uvicorn.Config`.
 
     Attributes:
         write: sends whole frames; the transport's own method, since one more call in Python is
@@ -331,10 +283,6 @@ class TowerProtocol(WebSocketsSansIOProtocol):
                 self.send_500_response()
         if not self._attached and self.close_timer is None:
             self.transport.close()
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """As uvicorn's; used until the attachment."""
-        await super().send(message)
 
     def _refuse_head(self) -> None:
         """Refuse an upgrade whose head uvicorn took and websockets does not: it has less room."""
