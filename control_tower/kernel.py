@@ -10,6 +10,7 @@ The kernel is a shell. What a change means is decided in :mod:`control_tower.sys
 programs are :mod:`control_tower.runs`', coming into memory is :mod:`control_tower.memory`'s.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from control_tower.acknowledgement import Acknowledgement
 from control_tower.admission import ADMISSION_CAUSES, Admission
 from control_tower.calls import Kind
 from control_tower.errors import Refusal, Unavailable
-from control_tower.lifecycle import PARK, Lifecycle
+from control_tower.lifecycle import BROKEN, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Clock, Store
 from control_tower.process import Change, Process, Proposal
@@ -35,6 +36,9 @@ from control_tower.user_accounts import UserAccounts
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+RESUBMIT_S = 1.0
+"""After how long a unit is handed over again that the store would not take."""
 
 AT_REST = frozenset({State.WAITING, State.BLOCKED, State.PAUSED})
 
@@ -131,7 +135,33 @@ class Kernel:
             self.touch(process)
 
     def _refused(self, p: Proposal, reason: UnitRefused) -> None:
-        """A unit that was not committed: the mission is not ours, or the store is gone."""
+        """A unit was not committed: it is handed over again, or cannot be stored, or all is lost.
+
+        What is certain not to have been committed may be committed later: nothing has changed,
+        as a mission has one unit in flight.
+        """
+        process = p.process
+        rejected = isinstance(reason, StoreFailed) and reason.outcome == "rejected"
+        if p.is_new or process.lost or not rejected:
+            self._lose(p, reason)
+        elif reason.__cause__ is None:  # the database is locked or has no room
+            log.warning("mission.unit_refused", pid=process.pid, reason=repr(reason))
+            asyncio.get_running_loop().call_later(RESUBMIT_S, self._resubmit, p, reason)
+        elif p.pcb.state_reason == BROKEN:
+            self._lose(p, reason)
+        else:  # a row of it is no row
+            process.unit = None
+            self._hold(p, reason)
+
+    def _resubmit(self, p: Proposal, reason: UnitRefused) -> None:
+        process = p.process
+        if process.lost or process.unit is None:
+            self._lose(p, reason)
+        else:
+            self.store.submit(process.unit)
+
+    def _lose(self, p: Proposal, reason: UnitRefused) -> None:
+        """The mission is not ours any more, or the store is gone, or it was never accepted."""
         process = p.process
         process.unit = None
         process.lost = True

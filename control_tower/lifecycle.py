@@ -58,6 +58,9 @@ LOOK = "look"
 TIME = "elapsed_seconds"
 """The resource that a quota's ``timeout_seconds`` limits."""
 
+BROKEN = "internal"
+"""Why a mission is paused that the kernel failed to carry on."""
+
 PARENT_ENDED = "its parent ended"
 """Why a child is cancelled that outlived its parent."""
 
@@ -231,7 +234,7 @@ class Lifecycle:
         """The kernel failed to carry a change out: hold the mission until somebody looks."""
         if p.pcb.state is not State.TERMINATED:
             message = "The tower failed to carry the mission on; the log says why."
-            self._hold(p, "internal", error_json("internal", message))
+            self._hold(p, BROKEN, error_json(BROKEN, message))
 
     def _hold(self, p: Proposal, cause: str, error: JsonObject) -> None:
         if p.pcb.state is State.PAUSED:

@@ -35,7 +35,7 @@ TROUBLES = {
     "broken_after": 1.0,
     "full": 1.0,
     "tight": 1.0,
-    "locked": 0.0,
+    "locked": 0.7,
     "slow": 2.0,
     "forget_agent": 0.5,
     "breaker": 1.5,

@@ -1,7 +1,7 @@
 """What the simulation found: each bug with the smallest world that shows it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from control_tower.limits import TowerLimits
 from control_tower.ports import EffectContext, InterruptQuery, ModelRequest, ModelTurn
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
-from control_tower.unit import StoreFailed
+from control_tower.unit import StoreFailed, Unit
 from tests.rig.tower import ALICE, Modelling, World
 
 
@@ -608,7 +608,7 @@ def test_nothing_is_begun_for_a_mission_whose_unit_was_refused() -> None:
         unit = process.unit
         assert unit is not None
         world.store.pending.clear()
-        unit.refused(StoreFailed("locked", outcome="rejected"))
+        unit.refused(StoreFailed("broken", outcome="unknown"))
         await asyncio.sleep(1)
         assert not ran
 
@@ -642,5 +642,69 @@ def test_a_turn_of_a_model_that_fails_is_a_call_all_the_same() -> None:
         mission = await world.ended(pid, 5)
         assert mission["outcome"] == "quota_exceeded"
         assert mission["usage"]["llm_calls"] == 3
+
+    world.run(scenario)
+
+
+def test_a_unit_refused_by_a_locked_database_is_handed_over_again() -> None:
+    """The mission goes on once the lock is gone; whoever cancels it is answered then."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.sleep(1)
+        await ctx.sleep(1)
+        return "done"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid, other = await world.submit(), await world.submit(on_busy="parallel")
+        apply = world.store._core.apply
+
+        def locked(units: Sequence[Unit]) -> list[Any]:
+            return [StoreFailed("locked", outcome="rejected") for _ in units]
+
+        world.store._core.apply = locked  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(5)
+        cancel = asyncio.ensure_future(world.tower.cancel(ALICE, other))
+        await asyncio.sleep(5)
+        world.store._core.apply = apply  # type: ignore[method-assign]
+        assert (await cancel)["outcome"] == "cancelled"
+        assert (await world.ended(pid, 10))["result"] == "done"
+        assert world.ledger.types(pid).count("step.completed") == 2
+
+    world.run(scenario)
+
+
+def test_a_unit_that_cannot_be_stored_holds_its_mission() -> None:
+    """A person sees it paused; it does not hang, and is not tried for ever."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.emit("said", words="poison")
+        return "done"
+
+    world.agent(main)
+    apply = world.store._core.apply
+
+    def picky(units: Sequence[Unit]) -> list[Any]:
+        outcomes: list[Any] = []
+        for unit in units:
+            if any(b"poison" in draft.tail for draft in unit.drafts):
+                unfit = StoreFailed("unfit unit", outcome="rejected")
+                unfit.__cause__ = ValueError("no row")
+                outcomes.append(unfit)
+            else:
+                outcomes += apply([unit])
+        return outcomes
+
+    world.store._core.apply = picky  # type: ignore[method-assign,assignment]
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(5)
+        mission = await world.tower.mission(ALICE, pid)
+        assert (mission["state"], mission["error"]["code"]) == ("paused", "internal")
+        assert (await world.tower.cancel(ALICE, pid))["outcome"] == "cancelled"
 
     world.run(scenario)
