@@ -26,7 +26,12 @@ MEDIA_TYPES: dict[Kind, str] = {
 Read: TypeAlias = Callable[[int, int], Awaitable[Sequence[MessageRecord]]]
 """Reads a page of the session's messages, oldest first: ``read(limit, offset)``."""
 
-PAGE = 200
+PAGE = 100
+"""Messages of the first page; a later one has more when they are short, fewer when long: the
+store counts its way to each page, and a page stands in memory whole."""
+FEWEST, MOST = 10, 4_000
+FEW_CHARACTERS, MANY_CHARACTERS = 256 * 1024, 1024 * 1024
+
 OVERLAP = 50
 """Messages read twice, since those deleted meanwhile pull later ones into the page before."""
 
@@ -36,16 +41,28 @@ _encode = msgspec.json.Encoder().encode
 
 async def every_message(read: Read) -> AsyncIterator[MessageRecord]:
     """Yield a session's messages, each once."""
-    page = await read(PAGE, 0)
+    size = PAGE
+    page = await read(size, 0)
     upto = len(page)
     while page:
         for message in page:
             yield message
         told = {message.message_id for message in page}
-        overlap = min(OVERLAP, len(page))
-        following = await read(PAGE + overlap, upto - overlap)
+        size = _next_size(size, page)
+        overlap = min(OVERLAP, len(page), size)
+        following = await read(size + overlap, upto - overlap)
         upto += len(following) - overlap
         page = [message for message in following if message.message_id not in told]
+
+
+def _next_size(size: int, page: Sequence[MessageRecord]) -> int:
+    """Return how many messages the next page may have."""
+    characters = sum(len(each.content) + len(each.original_content or "") for each in page)
+    if characters < FEW_CHARACTERS:
+        return min(2 * size, MOST)
+    if characters > MANY_CHARACTERS:
+        return max(size // 4, FEWEST)
+    return size
 
 
 async def written(kind: Kind, session: SessionRecord, read: Read) -> AsyncIterator[bytes]:

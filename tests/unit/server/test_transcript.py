@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from control_tower.records import MessageRecord, SessionRecord
@@ -42,6 +43,23 @@ async def test_every_message_is_there_once(count: int) -> None:
     """However many pages they fill."""
     found = [message.message_id async for message in every_message(Table(count).read)]
     assert found == [f"msg_{number}" for number in range(count)]
+
+
+async def test_pages_fit_the_messages() -> None:
+    """Many short ones at a time, few long ones."""
+    table = Table(3_000)
+    for number in range(1_000, 2_000):
+        table.messages[number] = msgspec.structs.replace(said(number), content="x" * 50_000)
+    limits: list[int] = []
+
+    async def read(limit: int, offset: int) -> list[MessageRecord]:
+        limits.append(limit)
+        return await table.read(limit, offset)
+
+    found = [message.message_id async for message in every_message(read)]
+    assert found == [f"msg_{number}" for number in range(3_000)]
+    assert max(limits) > 4 * PAGE
+    assert min(limits) < PAGE // 2
 
 
 async def test_deletions_meanwhile_take_nothing_else_away() -> None:
