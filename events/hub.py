@@ -36,7 +36,7 @@ connection is behind, in ``replay.py``.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -344,19 +344,12 @@ class Hub:
     def _say_texts(self, subscriber: Subscriber) -> None:
         """Say what its missions are streaming so far, within half of what may wait for it."""
         room = self._limits.buffer_bytes // 2
-        for text in self._texts_for(subscriber):
+        for text in self._streams.wanted_by(subscriber.position.filters):
             delta = LlmDelta(step=text.step, attempt=text.attempt, at=0, text=text.text)
             body = ephemeral(delta, text.scope, self.wall()).body
             if len(body) <= room:
                 room -= len(body)
                 self.say(subscriber, body)
-
-    def _texts_for(self, subscriber: Subscriber) -> Iterator[StreamText]:
-        position = subscriber.position
-        for mission_id, scope in self._streams.missions():
-            wanted = (position.filter_of(topic) for topic in scope.topics)
-            if any(one is not None and one.accepts(LlmDelta.TYPE, scope) for one in wanted):
-                yield from self._streams.of_mission(mission_id)
 
     def _close_slow(self, subscriber: Subscriber) -> None:
         self._slow_closed += 1

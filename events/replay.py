@@ -122,11 +122,6 @@ class Position:
         """The topics that end by themselves."""
         return [topic for topic, one in self._attachments.items() if one.implicit]
 
-    def filter_of(self, topic: str) -> Filter | None:
-        """Return the filter of a topic, None if it is not attached."""
-        attachment = self._attachments.get(topic)
-        return attachment.filter if attachment is not None else None
-
     def is_implicit(self, topic: str) -> bool:
         """Whether the topic is attached and ends by itself."""
         attachment = self._attachments.get(topic)

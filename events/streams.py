@@ -8,11 +8,13 @@ Deltas come by the ten thousand a second and are hardly ever asked for. So they 
 JSON they are, and read only when somebody asks or when there are many of one mission.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
-from events.payloads import TERMINAL_TYPES, StepCompleted, StepFailed
+from events.payloads import TERMINAL_TYPES, LlmDelta, StepCompleted, StepFailed
+from events.topics import Filter
 from events.types import Committed, Ephemeral, Scope
 
 _STEP_ENDS = frozenset({StepCompleted.TYPE, StepFailed.TYPE})
@@ -114,11 +116,12 @@ class StreamBounds:
 class Streams:
     """Every live stream, by mission."""
 
-    __slots__ = ("_bounds", "_missions", "_size")
+    __slots__ = ("_bounds", "_by_topic", "_missions", "_size")
 
     def __init__(self, bounds: StreamBounds | None = None) -> None:
         self._bounds = bounds or StreamBounds()
         self._missions: dict[str, _MissionStreams] = {}
+        self._by_topic: dict[str, dict[str, None]] = {}
         self._size = 0
 
     @property
@@ -134,6 +137,8 @@ class Streams:
         mission = self._missions.get(pid)
         if mission is None:
             mission = self._missions[pid] = _MissionStreams(event.scope)
+            for topic in event.scope.topics:
+                self._by_topic.setdefault(topic, {})[pid] = None
         self._note(mission, event.body)
 
     def durable(self, event: Committed) -> None:
@@ -161,9 +166,15 @@ class Streams:
             if stream.whole and stream.length
         ]
 
-    def missions(self) -> list[tuple[str, Scope]]:
-        """Return the missions that have live streams, with their scopes."""
-        return [(pid, mission.scope) for pid, mission in self._missions.items()]
+    def wanted_by(self, filters: Iterable[Filter]) -> Iterator[StreamText]:
+        """Return the live streams whose deltas any of ``filters`` matches, each once."""
+        found: dict[str, None] = {}
+        for one in filters:
+            for pid in self._by_topic.get(one.topic, ()):
+                if one.accepts(LlmDelta.TYPE, self._missions[pid].scope):
+                    found[pid] = None
+        for pid in found:
+            yield from self.of_mission(pid)
 
     def _note(self, mission: _MissionStreams, body: bytes) -> None:
         mission.raw.append(body)
@@ -187,4 +198,10 @@ class Streams:
             self._drop(next(iter(self._missions)))
 
     def _drop(self, pid: str) -> None:
-        self._size -= self._missions.pop(pid).size
+        mission = self._missions.pop(pid)
+        self._size -= mission.size
+        for topic in mission.scope.topics:
+            row = self._by_topic[topic]
+            del row[pid]
+            if not row:
+                del self._by_topic[topic]

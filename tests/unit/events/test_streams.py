@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from events.payloads import MissionCompleted, StepCompleted, StepFailed
 from events.streams import StreamBounds, Streams
+from events.topics import Filter
 from tests.unit.events.fakes import MemoryLog, delta, scope_of
 
 M1 = scope_of(mission="m1")
@@ -105,3 +106,21 @@ def test_all_together_are_bounded(missions: int) -> None:
             streams.delta(delta(scope_of(mission=f"m{number}"), at, "y" * 100))
         assert streams.size_bytes <= 50_000
     assert _texts(streams, f"m{missions - 1}") == {"1": "y" * 2_000}
+
+
+def test_it_knows_who_wants_which_stream() -> None:
+    """By topics and filters, each stream once; what ended is wanted by nobody."""
+    log, streams = MemoryLog(), Streams()
+    streams.delta(delta(M1, 0, "one"))
+    streams.delta(delta(scope_of("s2", mission="m2"), 0, "two"))
+
+    def wanted(*filters: Filter) -> set[str]:
+        return {one.text for one in streams.wanted_by(filters)}
+
+    assert wanted(Filter("system")) == {"one", "two"}
+    assert wanted(Filter("session:s2"), Filter("mission:m2")) == {"two"}
+    assert wanted(Filter("session:s1", deltas=False), Filter("user:u9")) == set()
+    assert wanted(Filter("system", ("mission.*",))) == set()
+    ended = MissionCompleted(result="x", usage={}, duration_ms=1.0)
+    streams.durable(log.commit(ended, M1))
+    assert wanted(Filter("system")) == {"two"}
