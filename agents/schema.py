@@ -51,17 +51,20 @@ class ArgumentSchema:
         json_schema: JSON Schema of an object, as given to models and shown to people.
     """
 
-    def __init__(self, function: Callable[..., object], *, context: type) -> None:
+    def __init__(
+        self, function: Callable[..., object], *, context: type, name: str | None = None
+    ) -> None:
         """Read a signature.
 
         Args:
             function: what will be called with keyword arguments.
             context: a parameter of this type is not an argument but given by the executor.
+            name: the tool's, for its errors; the function's own if left out.
 
         Raises:
             RegistrationError: for a signature that cannot be called with named JSON values.
         """
-        self._label = getattr(function, "__name__", type(function).__name__)
+        self._label = name or getattr(function, "__name__", type(function).__name__)
         self.context_parameter: str | None = None
         self._fields: dict[str, str] = {}
         self._defaults: JsonObject = {}

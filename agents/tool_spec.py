@@ -76,7 +76,7 @@ class ToolSpec:
     def __post_init__(self) -> None:
         self._check()
         if self.schema is UNREAD:
-            read = ArgumentSchema(self.function, context=ToolContext)
+            read = ArgumentSchema(self.function, context=ToolContext, name=self.name)
             object.__setattr__(self, "schema", read)
 
     @property

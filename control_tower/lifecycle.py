@@ -315,7 +315,7 @@ class Lifecycle:
         if p.pcb.state is State.TERMINATED:
             raise KernelBug(f"{p.pcb.pid} would end twice")
         self._stop_clock(p)
-        self._cancel_questions(p)
+        self._cancel_questions(p, by)
         p.move(State.TERMINATED, reason or (error["code"] if error else None))
         p.edit(outcome=outcome, completed_at=p.now)
         if error is not None:
@@ -348,15 +348,13 @@ class Lifecycle:
             )
         p.then.append(lambda _: self._cancel_alarms(p))
 
-    def _cancel_questions(self, p: Proposal) -> None:
+    def _cancel_questions(self, p: Proposal, by: str | None) -> None:
         for interrupt_id in p.pcb.pending_interrupts:
             question = p.find_interrupt(interrupt_id)
             if question is None:
                 continue
             p.save_interrupt(interrupts.closed(question, InterruptStatus.CANCELLED, p.now))
-            p.event(
-                InterruptCancelled(interrupt_id=interrupt_id, kind=question.kind.value, by=None)
-            )
+            p.event(InterruptCancelled(interrupt_id=interrupt_id, kind=question.kind.value, by=by))
             self.timers.cancel(Alarm(p.pcb.pid, EXPIRY, interrupt_id))
 
     def _cancel_alarms(self, p: Proposal) -> None:

@@ -18,7 +18,7 @@ class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_cost_usd: Amount | None = None
     max_children: Count | None = 32
     max_events: Count | None = 20_000
-    timeout_seconds: Amount | None = 3600
+    timeout_seconds: Amount | None = 3600.0
     on_limit: Literal["ask", "fail"] = "ask"
 
 

@@ -57,8 +57,10 @@ class Submissions:
         Raises:
             NotFound: for an unknown profile or agent.
             Forbidden: for a priority above the caller's.
-            InvalidParams: for a ``start_at`` that is no time.
+            InvalidParams: for a mission of spaces, or a ``start_at`` that is no time.
         """
+        if not submission.mission.strip():
+            raise InvalidParams("The mission is empty.", field="mission")
         if submission.priority is Priority.REALTIME and caller.role != "operator":
             raise Forbidden("Only an operator may submit with priority realtime.")
         profile = None

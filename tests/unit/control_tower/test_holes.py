@@ -13,7 +13,7 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.context import Context
-from control_tower.errors import Conflict, NotFound, Unavailable
+from control_tower.errors import Conflict, InvalidParams, NotFound, Unavailable
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
 from control_tower.outcomes import EVENT_LIMIT_BYTES, PREVIEW_CHARACTERS
@@ -456,5 +456,18 @@ def test_a_fault_of_the_kernel_holds_one_mission_and_loses_nothing(
         await world.tower.resume(ALICE, pid)
         assert (await world.ended(pid))["result"] == "done"
         assert world.ledger.types(pid).count("step.started") == 2
+
+    world.run(scenario)
+
+
+def test_a_mission_of_spaces_is_refused_by_name() -> None:
+    """An empty mission makes no nameless session."""
+    world = World()
+
+    async def scenario() -> None:
+        with pytest.raises(InvalidParams) as refused:
+            await world.submit("  \n ")
+        assert refused.value.details == {"field": "mission"}
+        assert world.ledger.events == []
 
     world.run(scenario)
