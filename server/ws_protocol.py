@@ -20,7 +20,7 @@ from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from uvicorn._types import WebSocketScope
+from uvicorn._types import ASGISendEvent, WebSocketScope
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -70,6 +70,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         self._receiver: RawReceiver | None = None
         self._attached = False
         self._deaf = False
+        self._early = b""
         self._end_timer: asyncio.TimerHandle | None = None
 
     # The application's side.
@@ -78,18 +79,10 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         """Take the connection over; after accept, with nothing awaited in between."""
         self._attached = True
         self._receiver = receiver
-        waiting = []
-        while not self.queue.empty():
-            waiting.append(self.queue.get_nowait())
         # Nothing of ASGI is used from here on; for an idle connection it is most of its memory.
         del self.queue, self.writable, self.request, self.response
         self.scope = cast("WebSocketScope", None)
-        for message in waiting:
-            if message["type"] == "websocket.receive":
-                self._deliver(message.get("text"))
-            elif message["type"] == "websocket.disconnect":
-                self._lose(message.get("code", 1006), "")
-        if self.read_paused:
+        if self.read_paused and not self._early:
             self.resume()
 
     def buffered(self) -> int:
@@ -185,6 +178,11 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         """Take bytes in; those after a failure or a close are read and thrown away."""
         if self._deaf:
             return
+        if self.handshake_initiated and not self.handshake_complete:
+            # Frames are for later: an answer to one would precede the answer to the upgrade.
+            self._early += data
+            self.pause()
+            return
         if self._receiver is not None:
             self._receiver.heard()
         self.conn.receive_data(data)
@@ -231,7 +229,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         except UnicodeDecodeError:
             self._fail(Close.BAD_UTF8, "not UTF-8")
         else:
-            self._deliver(text)
+            self._receiver.text_received(text)
 
     def handle_ping(self) -> None:
         """Answer, but not a client that does not read: its pongs would pile up."""
@@ -295,16 +293,24 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
         self._end_within(LINGER_S)
 
+    async def send(self, message: ASGISendEvent) -> None:
+        """As uvicorn's; with an accept, what came early is taken in behind it."""
+        await super().send(message)
+        if self._early and self.handshake_complete:
+            self.loop.call_soon(self._take_early)
+
+    def _take_early(self) -> None:
+        early, self._early = self._early, b""
+        self.resume()
+        if early and not self.disconnected:
+            self.data_received(early)
+
     def _give_up(self) -> None:
         if self._attached:
             self.close(Close.INTERNAL, "")
         else:
             self.send_500_response()
             self.transport.close()
-
-    def _deliver(self, text: str | None) -> None:
-        if text is not None and self._receiver is not None:
-            self._receiver.text_received(text)
 
     def _fail(self, code: int, reason: str) -> None:
         self.conn.fail(code, reason)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -165,8 +165,9 @@ async def running(
     *,
     known: bool = True,
     past: int = 0,
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Rig]:
-    """Serve on a free port of the loopback."""
+    """Serve on a free port of the loopback. ``before`` is awaited before an upgrade is accepted."""
     log = MemoryLog()
     for _ in range(past):
         log.commit(MissionStarted(attempt=1, node="n"), M1)
@@ -175,6 +176,8 @@ async def running(
     methods = Methods()
 
     async def authenticate(_: AsgiScope) -> Caller | None:
+        if before is not None:
+            await before()
         return Caller("local", "operator") if known else None
 
     sockets = Sockets(hub, methods, authenticate=authenticate, snapshot=lambda _: [], limits=limits)
@@ -235,18 +238,23 @@ class RawClient:
     async def connect(cls, port: int, *headers: str, early: bytes = b"") -> Self:
         """Connect and shake hands; ``early`` is sent before the answer is read."""
         client = cls(*await asyncio.open_connection("127.0.0.1", port))
+        await client.upgrade(*headers, early=early)
+        async with asyncio.timeout(10):
+            head = await client.reader.readuntil(b"\r\n\r\n")
+        client.head = head.decode()
+        return client
+
+    async def upgrade(self, *headers: str, early: bytes = b"") -> None:
+        """Ask for a WebSocket."""
         lines = [
             *UPGRADE,
             *(headers or (f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13")),
         ]
-        client.writer.write("\r\n".join([*lines, "", ""]).encode())
+        self.writer.write("\r\n".join([*lines, "", ""]).encode())
         if early:
-            await client.writer.drain()
+            await self.writer.drain()
             await asyncio.sleep(0.01)
-            client.writer.write(early)
-        head = await client.reader.readuntil(b"\r\n\r\n")
-        client.head = head.decode()
-        return client
+            self.writer.write(early)
 
     def send(self, *frames: bytes) -> None:
         """Send frames in one piece."""

@@ -28,12 +28,22 @@ class Duty:
 
 @dataclass
 class Kept:
-    """A topic of the client."""
+    """A topic of the client.
+
+    Attributes:
+        given: offsets that came while it was attached and matched; they must not come again.
+        maybe: offsets that came for another topic, since detached. Whether this one had already
+            passed them under a filter that it has no more can't be told from the output, so they
+            are not owed, and may come again.
+        replaced: its filter was replaced, at a place that can't be told from the output.
+    """
 
     filter: Filter
     after: int
     duties: list[Duty]
     given: set[int] = field(default_factory=set)
+    maybe: set[int] = field(default_factory=set)
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,9 +145,11 @@ class Oracle:
                     for duty in old.duties
                 ]
                 old.duties = [*before, Duty((one,), call.head, None)]
+                old.replaced = old.replaced or old.filter != one
             else:
                 old.duties = [Duty((one,), start, None)]
                 old.after = start
+                old.replaced = False
             old.filter = one
 
     def _follow(self, call: Follow) -> None:
@@ -153,11 +165,15 @@ class Oracle:
         if gone is None:
             return
         for other in self.kept.values():
-            other.given |= {
+            heirloom = {
                 offset
                 for offset in gone.given
                 if offset > other.after and matches((other.filter,), self.events[offset - 1])
             }
+            if other.replaced:
+                other.maybe |= heirloom
+            else:
+                other.given |= heirloom
 
     def _got(self, event: Committed) -> None:
         wanting = [
@@ -178,7 +194,7 @@ class Oracle:
             self._detach(topic)
 
     def _nothing_owed(self, upto: int, topics: Iterable[str]) -> None:
-        given = set[int]().union(*(one.given for one in self.kept.values()))
+        given = set[int]().union(*(one.given | one.maybe for one in self.kept.values()))
         for topic in topics:
             for duty in self.kept[topic].duties:
                 end = upto if duty.upto is None else min(upto, duty.upto)
