@@ -16,6 +16,7 @@ from server import rpc_params as p
 from server.json_text import check_free
 from server.rest.shapes import body_sha256
 from server.rpc_connection import connection_methods
+from server.rpc_follow import Followings
 from server.rpc_session import Ack, Method
 from server.services import Services
 from server.ws import Connection
@@ -47,6 +48,7 @@ class _Missions:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._tower = services.tower
+        self._followings = Followings(services)
 
     def table(self) -> dict[str, Method]:
         """Return the methods by name."""
@@ -69,9 +71,11 @@ class _Missions:
             caller,
             submission,
             body_sha256=body_sha256("mission", submission),
-            ack=_following(connection, ack, wanted=params.subscribe),
+            ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        return self._follow_again(connection, reply, wanted=params.subscribe)
+        if params.subscribe and reply.get("duplicate"):
+            await self._followings.again(connection, reply, ack)
+        return reply
 
     async def send(self, connection: Connection, params: p.SendParams, ack: Ack) -> Any:
         submission, caller = params.submission(), self._submitter(connection, params)
@@ -80,9 +84,11 @@ class _Missions:
             params.message,
             submission,
             body_sha256=body_sha256("message", submission),
-            ack=_following(connection, ack, wanted=params.subscribe),
+            ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        return self._follow_again(connection, reply, wanted=params.subscribe)
+        if params.subscribe and reply.get("duplicate"):
+            await self._followings.again(connection, reply, ack)
+        return reply
 
     async def get(self, connection: Connection, params: p.MissionParams, _: Ack) -> Any:
         return await self._tower.mission(connection.known_caller, params.mission_id)
@@ -128,17 +134,17 @@ class _Missions:
         check_free(params.inputs, "inputs")
         return caller
 
-    def _follow_again(
-        self, connection: Connection, reply: JsonObject, *, wanted: bool
-    ) -> JsonObject:
-        """Give a repeated submit, maybe from a new connection, the events that are to come.
+    def _following(
+        self, connection: Connection, ack: Ack, *, wanted: bool
+    ) -> Callable[[JsonObject], None]:
+        """Return an ack that also gives the connection the mission's events, from its first."""
 
-        A mission that has ended must not be followed: nothing would end that.
-        """
-        pid = reply.get("mission_id")
-        if wanted and reply.get("duplicate") and self._tower.snapshot([f"mission:{pid}"]):
-            connection.follow(str(pid))
-        return reply
+        def acknowledged(reply: JsonObject) -> None:
+            if wanted:
+                self._followings.begin(connection, reply)
+            ack(reply)
+
+        return acknowledged
 
 
 class _Interrupts:
@@ -250,17 +256,6 @@ class _Sessions:
 
 def _shown(ack: Ack) -> Callable[[SessionRecord], None]:
     return lambda session: ack(session_json(session))
-
-
-def _following(connection: Connection, ack: Ack, *, wanted: bool) -> Callable[[JsonObject], None]:
-    """Return an ack that also gives the connection the mission's events, from its first."""
-
-    def acknowledged(reply: JsonObject) -> None:
-        if wanted and reply.get("mission_id") is not None:
-            connection.follow(reply["mission_id"])
-        ack(reply)
-
-    return acknowledged
 
 
 def _page(name: str, found: list[JsonObject], key: str, limit: int) -> JsonObject:

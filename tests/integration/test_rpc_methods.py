@@ -1,5 +1,6 @@
 """Every method of `/ws` on a real server: what it returns, and what it refuses."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -213,3 +214,48 @@ async def test_a_second_connection_follows_a_repeated_submit(tower: TowerProcess
         assert (again["mission_id"], again["duplicate"]) == (ack["mission_id"], True)
         await ws.call("clarify", clarification_id=question, answer="Ada")
         assert (await ws.ended())["type"] == "mission.completed"
+
+
+async def test_a_repeated_submit_replays_an_ended_mission(tower: TowerProcess) -> None:
+    """To a new connection, from the first event to the terminal one, behind the reply."""
+    submission = {"mission": "calculate 2 + 2", "idempotency_key": "ended"}
+    async with wire(tower.ws_url) as ws:
+        ack = await ws.call("mission.submit", **submission)
+        await ws.ended()
+        told = [event["offset"] for event in ws.events if "offset" in event]
+        # To a connection that was given them, not again.
+        assert (await ws.call("mission.submit", **submission))["duplicate"] is True
+        await ws.call("ping")
+        assert [event["offset"] for event in ws.events if "offset" in event] == told
+    async with wire(tower.ws_url) as ws:
+        again = await ws.call("mission.submit", **submission)
+        assert (again["mission_id"], again["duplicate"]) == (ack["mission_id"], True)
+        assert not [event for event in ws.events if "offset" in event]
+        assert (await ws.ended())["mission_id"] == ack["mission_id"]
+        mine = [event for event in ws.events if event.get("mission_id") == ack["mission_id"]]
+        assert mine[0]["type"] in {"message.created", "mission.submitted"}
+        assert [event["offset"] for event in mine if "offset" in event] == [
+            offset for offset in told if offset >= ack["offset"]
+        ]
+        await ws.event("replay.done")
+        # The topic goes by itself.
+        async with asyncio.timeout(5):
+            while await ws.call("unsubscribe", topics=["user:local"]) != {"topics": []}:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_repeated_submit_replays_a_waiting_mission(tower: TowerProcess) -> None:
+    """From its first event, question included, each once, and on to its end."""
+    submission = {"mission": "ask me my name", "idempotency_key": "waits"}
+    async with wire(tower.ws_url) as ws:
+        await ws.call("mission.submit", **submission)
+        await ws.event("interrupt.raised")
+    async with wire(tower.ws_url) as ws:
+        await ws.call("mission.submit", **submission)
+        await ws.call("mission.submit", **submission)
+        question = (await ws.event("interrupt.raised"))["data"]["interrupt_id"]
+        await ws.call("clarify", clarification_id=question, answer="Ada")
+        assert (await ws.ended())["type"] == "mission.completed"
+        offsets = [event["offset"] for event in ws.events if "offset" in event]
+        assert offsets == sorted(set(offsets))
+        assert "mission.submitted" in {event["type"] for event in ws.events}
