@@ -35,7 +35,7 @@ class AsgiChannel:
 
     def write(self, frames: bytes) -> None:
         """Queue whole frames."""
-        if self._over:
+        if self._is_over():
             return
         self._waiting.append(frames)
         self._size += len(frames)
@@ -57,7 +57,7 @@ class AsgiChannel:
 
     def close(self, code: int, reason: str) -> None:
         """Close behind what is queued."""
-        if not self._over:
+        if not self._is_over():
             self._closing = (code, reason)
             self._wake.set()
             self._reading.set()
@@ -101,19 +101,19 @@ class AsgiChannel:
         else:
             receiver.text_received(text)
 
-    @property
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         return self._closing is not None or self._aborted
 
     async def _write(self) -> None:
         try:
-            while not self._over:
+            while not self._is_over():
                 await self._send_waiting()
                 self._wake.clear()
                 # It may go on, or close, in this very call.
                 if self._receiver is not None:
                     self._receiver.drained()
-                await self._wake.wait()
+                if not self._is_over():
+                    await self._wake.wait()
             await self._send_waiting()
             code, reason = self._closing or (Close.GOING_AWAY, "")
             await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
