@@ -4,7 +4,8 @@
 be made, a close, or a reply and a close. It knows the envelope, the rule for ids, who may call
 before saying hello, and the bounds on what a client may send.
 
-The rules of ids: a string or an integer. Anything else, or none, is answered with ``id: null``.
+The rules of ids: a string of at most 256 characters, or an integer of 64 bits. Anything else, or
+none, is answered with ``id: null``.
 """
 
 import re
@@ -25,6 +26,7 @@ from server.errors import (
     rpc_error,
 )
 from server.json_text import mend
+from server.rpc_problems import invalid
 
 RequestId: TypeAlias = str | int | None
 Ack: TypeAlias = Callable[[Any], None]
@@ -36,7 +38,6 @@ HELLO: Final = "hello"
 
 _NO_PARAMS: Final = msgspec.Raw(b"{}")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_FIELD = re.compile(r"`\$\.([^`]+)`|field `([^`]+)`")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -197,7 +198,10 @@ class RpcSession:
 
     def _call(self, envelope: _Envelope, request_id: RequestId, text: str) -> Call:
         if request_id is None:
-            raise InvalidRequest("A request has an id: a string, or an integer of 64 bits.")
+            raise InvalidRequest(
+                f"A request has an id: a string of at most {MAX_ID_CHARACTERS} characters, or an "
+                "integer of 64 bits."
+            )
         if envelope.jsonrpc != "2.0" or not isinstance(envelope.method, str):
             raise InvalidRequest('A request has "jsonrpc": "2.0" and a method.')
         name = envelope.method
@@ -233,10 +237,7 @@ def _params(method: Method, raw: msgspec.Raw) -> Any:
     try:
         return method.decoder.decode(raw)
     except msgspec.ValidationError as error:
-        found = _FIELD.search(str(error))
-        if found is None:
-            raise InvalidParams(f"{error}.") from None
-        raise InvalidParams(f"{error}.", field=found[1] or found[2]) from None
+        raise invalid(error, method.params) from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidParams("The parameters can't be read.") from None
 

@@ -12,6 +12,7 @@ from control_tower.commands import Submission
 from server import rpc_params
 from server.rest.shapes import body_sha256
 from server.rpc import MethodTable
+from server.rpc_session import RpcSession
 from server.services import Services
 
 WIRE = {
@@ -75,6 +76,77 @@ def test_an_unknown_parameter_is_refused(name: str) -> None:
     """A typo is never ignored."""
     with pytest.raises(msgspec.ValidationError):
         METHODS[name].decoder.decode(b'{"surprise": 1}')
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "field", "message"),
+    [
+        ("mission.submit", {}, "mission", "mission: is required."),
+        (
+            "mission.submit",
+            {"mission": ""},
+            "mission",
+            "mission: must have at least 1 character.",
+        ),
+        (
+            "mission.submit",
+            {"mission": "x" * 10_001},
+            "mission",
+            "mission: must have at most 10000 characters.",
+        ),
+        ("mission.submit", {"mission": 7}, "mission", "mission: must be a text, not an integer."),
+        (
+            "mission.submit",
+            {"mission": "x", "quota": {"foo": 1}},
+            "quota.foo",
+            "quota.foo: there is no such field.",
+        ),
+        (
+            "mission.submit",
+            {"mission": "x", "quota": {"max_llm_calls": "3"}},
+            "quota.max_llm_calls",
+            "quota.max_llm_calls: must be an integer or null, not a text.",
+        ),
+        (
+            "mission.submit",
+            {"mission": "x", "deadline_s": -1},
+            "deadline_s",
+            "deadline_s: must be more than 0.",
+        ),
+        ("mission.list", {"limit": 501}, "limit", "limit: must be at most 500."),
+        (
+            "interrupt.answer",
+            {"interrupt_id": "i", "decision": "approve"},
+            "decision",
+            "decision: must be one of cancel, extend, fail, finish, it_happened, retry.",
+        ),
+        (
+            "subscribe",
+            {"topics": ["system"], "where": {"priority": "urgent"}},
+            "where.priority",
+            "where.priority: must be one of realtime, high, normal, low, idle.",
+        ),
+        (
+            "subscribe",
+            {"topics": ["system"], "since": "abc"},
+            "since",
+            "since: must be one of an integer, now, start.",
+        ),
+        ("subscribe", {"topics": []}, "topics", "topics: must have at least 1 item."),
+        ("subscribe", {"topics": [""]}, "topics[0]", "topics[0]: must have at least 1 character."),
+        ("ping", [], None, "The parameters must be an object, not a list."),
+    ],
+)
+def test_a_refusal_says_what_would_fit(
+    method: str, params: object, field: str | None, message: str
+) -> None:
+    """In words, by the whole path of the field, with the values that there are."""
+    text = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    session = RpcSession(MethodTable(cast("Services", NoServices())), 0, admitted=True, rate=None)
+    reply = session.receive(text.decode(), 0.0).reply
+    assert reply is not None
+    error = msgspec.json.decode(reply)["error"]
+    assert (error["message"], error["data"]["details"].get("field")) == (message, field)
 
 
 JSON = st.recursive(

@@ -76,6 +76,13 @@ def test_any_other_id_is_answered_with_null(given_id: object) -> None:
     )
 
 
+def test_an_id_that_is_too_long_is_told_the_bound() -> None:
+    """A string is not refused with a sentence that asks for a string."""
+    reply = _session().receive(_request(id="x" * 257), 0.0).reply
+    assert reply is not None
+    assert "256 characters" in msgspec.json.decode(reply)["error"]["message"]
+
+
 def test_a_request_without_an_id_is_answered_with_null() -> None:
     """It is not carried out."""
     text = '{"jsonrpc":"2.0","method":"echo"}'
