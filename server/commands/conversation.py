@@ -1,8 +1,7 @@
 """A mission on the terminal: its steps as they happen, its questions, its result."""
 
-import asyncio
-import sys
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import msgspec
 from rich.console import Console
@@ -16,6 +15,9 @@ EXIT_WAITING = 3
 SHOWN_CHARACTERS = 200
 NOBODY = "nobody"
 
+Keyboard: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Returns the next line that is typed; None at the end."""
+
 
 class Conversation:
     """Follows one mission and answers its questions from the keyboard.
@@ -23,14 +25,27 @@ class Conversation:
     Args:
         tower: connected.
         console: where steps and questions go; never the result.
-        ask: whether somebody is there to answer.
+        keyboard: where answers come from; None when nobody is there to answer.
+        quiet: show questions, no steps.
+
+    Attributes:
+        pending: the ``data`` of the question that is open, for who leaves in the middle of it.
     """
 
-    def __init__(self, tower: Client, console: Console, *, ask: bool) -> None:
+    def __init__(
+        self,
+        tower: Client,
+        console: Console,
+        keyboard: Keyboard | None,
+        *,
+        quiet: bool = False,
+    ) -> None:
         self._tower = tower
         self._console = console
-        self._ask = ask
+        self._keyboard = keyboard
+        self._quiet = quiet
         self._streaming = False
+        self.pending: JsonObject | None = None
 
     async def follow(self, mission_id: str) -> JsonObject:
         """Show a mission until it ends, or asks while nobody is there; return its block."""
@@ -53,12 +68,14 @@ class Conversation:
         if kind == "interrupt.raised":
             return await self._question(data)
         line = _line(kind, data)
-        if line:
+        if line and not self._quiet:
             self._end_stream()
             self._console.print(line, highlight=False)
         return True
 
     def _stream(self, text: str) -> None:
+        if self._quiet:
+            return
         self._streaming = True
         self._console.print(text, end="", style="dim", markup=False, highlight=False)
 
@@ -70,13 +87,17 @@ class Conversation:
     async def _question(self, data: JsonObject) -> bool:
         self._end_stream()
         self._console.print(f"[bold yellow]?[/] {escape(data['message'])}", highlight=False)
-        if not self._ask:
+        self.pending = data
+        if self._keyboard is None:
             return False
         try:
             await self._answer(data)
         except ClientError as error:
+            if error.code == NOBODY:
+                self._console.print()  # the prompt's line is still open
+                return False
             self._console.print(f"[red]{escape(error.message)}[/]", highlight=False)
-            return error.code != NOBODY
+        self.pending = None
         return True
 
     async def _answer(self, data: JsonObject) -> None:
@@ -108,10 +129,10 @@ class Conversation:
 
     async def _read(self, prompt: str) -> str:
         self._console.print(prompt, end="", markup=False, highlight=False)
-        line = await asyncio.to_thread(sys.stdin.readline)
-        if not line:
-            raise ClientError(NOBODY, "Nobody is there to answer; the mission waits.")
-        return str(line).strip()
+        line = await self._keyboard() if self._keyboard else None
+        if line is None:
+            raise ClientError(NOBODY, "Nobody is there to answer.")
+        return line.strip()
 
 
 DECISIONS = {

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import signal
+from collections.abc import AsyncIterator, Generator, Iterable
+from dataclasses import dataclass
 
 from control_tower.store import holder_of
 from server.app import create_app, running
@@ -13,8 +15,34 @@ from server.settings import Settings
 START_TIMEOUT_S = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A tower that was reached.
+
+    Attributes:
+        client: connected to it.
+        ours: whether it ends with this process.
+    """
+
+    client: Client
+    ours: bool
+
+
+class _EmbeddedServer(TowerServer):
+    """A server that leaves Ctrl-C to the command around it, which knows what to say."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Drain on SIGTERM only."""
+        original = signal.signal(signal.SIGTERM, self.handle_exit)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, original)
+
+
 @contextlib.asynccontextmanager
-async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterator[Client]:
+async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterator[Reached]:
     """Connect to whoever serves the data folder; if nobody does, serve it here meanwhile.
 
     Either way everything goes over `/ws`, so a mission behaves alike in both.
@@ -24,10 +52,10 @@ async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterat
         if list(apps):
             raise ClientError("conflict", f"{holder.url} serves this data folder, without APPS.")
         async with Client(holder.url, holder.token) as client:
-            yield client
+            yield Reached(client, ours=False)
         return
     async with _own_tower(settings, apps) as (url, token), Client(url, token) as client:
-        yield client
+        yield Reached(client, ours=True)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +85,7 @@ async def _own_tower(settings: Settings, apps: Iterable[str]) -> AsyncIterator[t
         async with running(
             settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps
         ) as tower:
-            server = TowerServer(make_config(create_app(tower), settings), tower, started.set)
+            server = _EmbeddedServer(make_config(create_app(tower), settings), tower, started.set)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):

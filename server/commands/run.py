@@ -1,6 +1,7 @@
 """`tower run`: one mission, from the terminal."""
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,9 @@ from events.payloads import JsonObject
 from server import logging
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
 from server.commands.embedded import any_tower
-from server.commands.terminal import err, loaded, plainly
+from server.commands.farewell import left
+from server.commands.keyboard import typed_line
+from server.commands.terminal import EXIT_INTERRUPTED, err, loaded, plainly
 from server.settings import Settings
 
 
@@ -40,7 +43,7 @@ def run(
     serves the data folder, the mission runs there; if not, it runs here.
 
     Ends with 0 if the mission completed, 1 if it did not, 3 if it waits for an answer and nobody
-    is there to give it.
+    is there to give it, 130 after Ctrl-C.
     """
     settings = loaded({"data_dir": data_dir, "model": model}).settings
     logging.configure("warning", settings.log_format)
@@ -50,21 +53,38 @@ def run(
         "profile": profile,
         "session_id": session,
     }
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_run(settings, submission, app or [], quiet=quiet))
+    again = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            finished = runner.run(_run(settings, submission, app or [], again, quiet=quiet))
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     _print_result(finished, as_json=json)
     raise typer.Exit(_exit_code(finished))
 
 
 async def _run(
-    settings: Settings, submission: dict[str, object], apps: list[str], *, quiet: bool
+    settings: Settings, submission: dict[str, object], apps: list[str], again: str, *, quiet: bool
 ) -> JsonObject:
-    console = err
-    console.quiet = quiet
+    keyboard = typed_line if sys.stdin.isatty() else None
     async with any_tower(settings, apps) as tower:
-        ack = await tower.call("mission.submit", **submission)
-        conversation = Conversation(tower, console, ask=sys.stdin.isatty())
-        return await conversation.follow(ack["mission_id"])
+        ack = await tower.client.call("mission.submit", **submission)
+        mission_id = ack["mission_id"]
+        conversation = Conversation(tower.client, err, keyboard, quiet=quiet)
+        try:
+            finished = await conversation.follow(mission_id)
+        except asyncio.CancelledError:
+            # Said before the server drains: the person wants to know now.
+            line = "\n" if keyboard else ""  # the terminal echoed ^C on the line before
+            _say(line + left(mission_id, conversation.pending, ours=tower.ours, again=again))
+            raise
+        if finished["status"] == "waiting":
+            _say(left(mission_id, conversation.pending, ours=tower.ours, again=again))
+        return finished
+
+
+def _say(sentence: str) -> None:
+    err.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_result(mission: JsonObject, *, as_json: bool) -> None:
@@ -73,9 +93,7 @@ def _print_result(mission: JsonObject, *, as_json: bool) -> None:
     elif mission["status"] == "completed":
         result = mission["result"]
         typer.echo(result if isinstance(result, str) else msgspec.json.encode(result).decode())
-    elif mission["status"] == "waiting":
-        err.print(f"The mission {mission['mission_id']} waits for an answer.", highlight=False)
-    else:
+    elif mission["status"] != "waiting":
         error = mission["error"] or {}
         said = error.get("message") or mission["state_reason"] or ""
         err.print(f"{mission['outcome']}: {said}", markup=False, highlight=False)

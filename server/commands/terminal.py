@@ -16,6 +16,9 @@ from server.settings import Loaded, SettingsError, load
 P = ParamSpec("P")
 R = TypeVar("R")
 
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
 WIDE = 200
 """Columns where nobody looks: a row stays on one line for grep."""
 

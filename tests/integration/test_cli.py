@@ -192,6 +192,7 @@ def test_a_run_that_nobody_can_answer_waits() -> None:
     done = tower("run", "delete x.txt", typed="yes\n")
     assert done.exit_code == 3
     assert "waits for an answer" in done.stderr
+    assert "tower approve i_" in done.stderr
     as_json = tower("run", "--json", "delete x.txt")
     assert json.loads(as_json.stdout)["status"] == "waiting"
 

@@ -1,7 +1,6 @@
 """A mission on the terminal: what is shown, what is asked, what is answered."""
 
 import io
-import sys
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -41,20 +40,25 @@ def event(kind: str, /, **data: Any) -> dict[str, Any]:
 END = event("mission.completed", result="done")
 
 
-async def follow(
-    tower: ScriptedTower, monkeypatch: pytest.MonkeyPatch, typed: str | None = None
-) -> str:
+async def follow(tower: ScriptedTower, typed: str | None = None, *, quiet: bool = False) -> str:
     """Follow the script; return what was shown."""
     shown = io.StringIO()
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed or ""))
+    lines = iter((typed or "").splitlines())
+
+    async def keyboard() -> str | None:
+        return next(lines, None)
+
     conversation = Conversation(
-        cast("Client", tower), Console(file=shown, width=120), ask=typed is not None
+        cast("Client", tower),
+        Console(file=shown, width=120),
+        None if typed is None else keyboard,
+        quiet=quiet,
     )
     await conversation.follow("m")
     return shown.getvalue()
 
 
-async def test_steps_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_steps_are_shown_as_they_happen() -> None:
     """Begun, done with its time, failed; long values cut; others' events left out."""
     shown = await follow(
         ScriptedTower(
@@ -69,7 +73,6 @@ async def test_steps_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch) -
             {"type": "step.started", "mission_id": "other", "data": {"name": "x", "input": 1}},
             END,
         ),
-        monkeypatch,
     )
     assert 'calc {"x":[1]}' in shown
     assert "12 ms" in shown
@@ -81,7 +84,7 @@ async def test_steps_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch) -
     assert "y" * 300 not in shown.replace("\n", "")
 
 
-async def test_text_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_text_streams() -> None:
     """In one piece, on lines of its own."""
     shown = await follow(
         ScriptedTower(
@@ -90,7 +93,6 @@ async def test_text_streams(monkeypatch: pytest.MonkeyPatch) -> None:
             event("step.started", name="calc", input=1),
             END,
         ),
-        monkeypatch,
     )
     assert shown.splitlines()[0] == "Hello"
 
@@ -98,18 +100,16 @@ async def test_text_streams(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("typed", "approved"), [("yes\n", True), ("no\n", False), ("\n", False), ("y\n", False)]
 )
-async def test_only_yes_approves(
-    typed: str, approved: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_yes_approves(typed: str, approved: bool) -> None:
     """The default is no, and so is everything that merely looks like a yes."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
     )
-    assert "Delete?" in await follow(tower, monkeypatch, typed)
+    assert "Delete?" in await follow(tower, typed)
     assert tower.calls[0] == ("confirm", {"confirmation_id": "i", "approved": approved})
 
 
-async def test_words_are_asked_for_until_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_words_are_asked_for_until_there_are_some() -> None:
     """An empty line is no answer."""
     tower = ScriptedTower(
         event(
@@ -121,7 +121,7 @@ async def test_words_are_asked_for_until_there_are_some(monkeypatch: pytest.Monk
         ),
         END,
     )
-    shown = await follow(tower, monkeypatch, "\n  \nred\n")
+    shown = await follow(tower, "\n  \nred\n")
     assert "- red" in shown
     assert tower.calls[0] == ("clarify", {"clarification_id": "i", "answer": "red"})
 
@@ -133,46 +133,58 @@ async def test_words_are_asked_for_until_there_are_some(monkeypatch: pytest.Monk
         ("unknown_outcome", "it_happened\n", "it_happened"),
     ],
 )
-async def test_decisions_are_exact_words(
-    kind: str, typed: str, decision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_decisions_are_exact_words(kind: str, typed: str, decision: str) -> None:
     """Asked again until it is one of them."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind=kind, message="What now?"), END
     )
-    await follow(tower, monkeypatch, typed)
+    await follow(tower, typed)
     assert tower.calls[0] == ("interrupt.answer", {"interrupt_id": "i", "decision": decision})
 
 
-async def test_a_late_answer_is_said_and_nothing_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_answer_is_said_and_nothing_worse() -> None:
     """Somebody else answered in the chat."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"),
         END,
         refuse="confirm",
     )
-    assert "Somebody else was faster." in await follow(tower, monkeypatch, "yes\n")
+    assert "Somebody else was faster." in await follow(tower, "yes\n")
 
 
-async def test_nobody_there_leaves_it_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_there_leaves_it_waiting() -> None:
     """The question is shown, no answer is made up."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
     )
-    assert "Delete?" in await follow(tower, monkeypatch)
+    assert "Delete?" in await follow(tower)
     assert [method for method, _ in tower.calls] == ["mission.get"]
 
 
-async def test_a_closed_keyboard_leaves_it_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_keyboard_leaves_it_waiting() -> None:
     """Ctrl-D is nobody, not a no."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
     )
-    assert "the mission waits" in await follow(tower, monkeypatch, "")
+    assert "approve?" in await follow(tower, "")
     assert [method for method, _ in tower.calls] == ["mission.get"]
 
 
-async def test_a_server_that_goes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_goes_is_an_error() -> None:
     """The mission goes on there, and the person is told."""
     with pytest.raises(ClientError, match="goes on there"):
-        await follow(ScriptedTower(event("mission.started")), monkeypatch)
+        await follow(ScriptedTower(event("mission.started")))
+
+
+async def test_quiet_shows_questions_and_no_steps() -> None:
+    """A person who is asked must see what."""
+    tower = ScriptedTower(
+        event("step.started", name="calc", input=1),
+        event("llm.delta", text="Hello"),
+        event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"),
+        END,
+    )
+    shown = await follow(tower, "yes\n", quiet=True)
+    assert "Delete?" in shown
+    assert "calc" not in shown
+    assert "Hello" not in shown

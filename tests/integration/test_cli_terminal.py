@@ -1,0 +1,119 @@
+"""`tower run` on a real terminal: answered, left with Ctrl-C, left with Ctrl-D."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.tower_process import ROOT
+
+PATIENCE_S = 30.0
+CTRL_C = b"\x03"
+CTRL_D = b"\x04"
+PROMPT = "approve? yes/[no] "
+
+
+class Terminal:
+    """A command that runs on a pseudo-terminal.
+
+    Attributes:
+        shown: everything that it printed so far.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("TOWER_")}
+        environ |= {"PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": "200"}
+        self.shown = ""
+        self._deadline = time.monotonic() + PATIENCE_S
+        self._screen, keyboard = pty.openpty()
+        self._keyboard: int | None = keyboard
+        # The first terminal that the leader of a new session opens sends it Ctrl-C's signal.
+        self._process = subprocess.Popen(
+            [
+                *("/bin/sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(keyboard)),
+                *(sys.executable, "-m", "server", *arguments),
+            ],
+            cwd=folder,
+            env=environ,
+            start_new_session=True,
+        )
+
+    def until(self, text: str) -> None:
+        """Read until something is shown that was not shown before."""
+        seen = len(self.shown)
+        while text not in self.shown[seen:]:
+            assert self._read(), self.shown
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._screen, keys)
+
+    def exit_code(self) -> int:
+        """Read to the end; return how it ended."""
+        while self._read():
+            pass
+        return self._process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Make sure that it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._close_ours()
+        os.close(self._screen)
+
+    def _close_ours(self) -> None:
+        """Let the command's end of the terminal be the last."""
+        if self._keyboard is not None:
+            os.close(self._keyboard)
+            self._keyboard = None
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._screen], [], [], self._deadline - time.monotonic())
+        assert ready, f"it hangs: {self.shown}"
+        try:
+            read = os.read(self._screen, 4096)
+        except OSError:  # EIO is how Linux says that the other side is gone
+            return False
+        self._close_ours()
+        self.shown += read.decode()
+        return bool(read)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Terminal]:
+    """A run that asks for an approval."""
+    terminal = Terminal(tmp_path, "run", "write t.txt: hi; delete t.txt")
+    try:
+        terminal.until(PROMPT)
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_ctrl_c_leaves_the_question(asked: Terminal) -> None:
+    """At once, with what waits and how to answer or cancel it."""
+    asked.type(CTRL_C)
+    assert asked.exit_code() == 130
+    assert "tower approve i_" in asked.shown
+    assert "tower cancel m_" in asked.shown
+    assert "Traceback" not in asked.shown
+
+
+def test_ctrl_d_is_nobody(asked: Terminal) -> None:
+    """Exit 3, as the help says; the question stays open."""
+    asked.type(CTRL_D)
+    assert asked.exit_code() == 3
+    assert "tower approve i_" in asked.shown
+
+
+def test_an_answer_goes_on(asked: Terminal) -> None:
+    """What is typed reaches the mission."""
+    asked.type(b"yes\n")
+    assert asked.exit_code() == 0
+    assert "workspace.delete" in asked.shown.partition(PROMPT)[2]
