@@ -103,9 +103,9 @@ class Conversation:
     async def _answer(self, data: JsonObject) -> None:
         match data["kind"]:
             case "confirmation":
-                words = await self._read("  approve? yes/[no] ")
+                approved = await self._yes_or_no("  approve? yes/[no] ")
                 await self._tower.call(
-                    "confirm", confirmation_id=data["interrupt_id"], approved=words == "yes"
+                    "confirm", confirmation_id=data["interrupt_id"], approved=approved
                 )
             case "clarification":
                 for option in data.get("options") or ():
@@ -118,6 +118,12 @@ class Conversation:
                 )
             case _:
                 await self._decide(data)
+
+    async def _yes_or_no(self, prompt: str) -> bool:
+        words = None
+        while words not in YES_OR_NO:
+            words = (await self._read(prompt)).lower()
+        return YES_OR_NO[words]
 
     async def _decide(self, data: JsonObject) -> None:
         choices = DECISIONS[data["kind"]]
@@ -134,6 +140,9 @@ class Conversation:
             raise ClientError(NOBODY, "Nobody is there to answer.")
         return line.strip()
 
+
+YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False, "": False}
+"""Anything else is asked again: a slip must neither approve nor refuse for good."""
 
 DECISIONS = {
     "resource_exhausted": ("finish", "cancel"),

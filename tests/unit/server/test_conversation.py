@@ -98,14 +98,24 @@ async def test_text_streams() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "approved"), [("yes\n", True), ("no\n", False), ("\n", False), ("y\n", False)]
+    ("typed", "approved"),
+    [
+        ("yes\n", True),
+        (" Y \n", True),
+        ("no\n", False),
+        ("N\n", False),
+        ("\n", False),
+        ("yess\nsure\nYES\n", True),
+        ("yess\nn\n", False),
+    ],
 )
-async def test_only_yes_approves(typed: str, approved: bool) -> None:
-    """The default is no, and so is everything that merely looks like a yes."""
+async def test_a_yes_or_a_no_is_asked_for(typed: str, approved: bool) -> None:
+    """Enter is no; a slip is asked again, and neither approves nor refuses."""
     tower = ScriptedTower(
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"), END
     )
-    assert "Delete?" in await follow(tower, typed)
+    shown = await follow(tower, typed)
+    assert shown.count("approve?") == len(typed.splitlines())
     assert tower.calls[0] == ("confirm", {"confirmation_id": "i", "approved": approved})
 
 
