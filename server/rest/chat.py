@@ -8,7 +8,7 @@ from starlette.responses import Response
 from control_tower.records import InterruptKind
 from control_tower.sessions import message_json, session_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
-from server.rest.shapes import Id, Reply, SubmissionBody, Text, WaitQuery, body_sha256
+from server.rest.shapes import Id, Question, Reply, SubmissionBody, Text, WaitQuery, body_sha256
 from server.rest.standing import Standing, settled, standing, submitted
 
 Title = Annotated[str, Field(max_length=500)]
@@ -108,7 +108,7 @@ class MessageReply(Reply):
     deleted_at: str | None
 
 
-class MessageSendReply(Reply):
+class MessageSendReply(Question):
     """Where what was said stands."""
 
     request_id: str
@@ -213,6 +213,7 @@ def _sent_json(at: Standing, message_id: str) -> dict[str, object]:
         "clarification_needed": bool(asks),
         "clarification_question": asks.get("message"),
         "clarification_id": asks.get("interrupt_id"),
+        **at.question,
         "error": at.mission["error"],
     }
 

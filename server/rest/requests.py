@@ -20,8 +20,8 @@ from server.rest.shapes import (
     Id,
     InterruptReply,
     MissionReply,
+    Question,
     Reason,
-    Reply,
     SubmissionBody,
     Text,
     WaitQuery,
@@ -37,7 +37,7 @@ class RequestBody(SubmissionBody):
     user_message: Text = Field(validation_alias=AliasChoices("user_message", "mission"))
 
 
-class RequestReply(Reply):
+class RequestReply(Question):
     """Where a request stands, with the question it asks, if it asks one."""
 
     request_id: str
@@ -122,6 +122,7 @@ def request_json(at: Standing) -> JsonObject:
         "confirmation_needed": bool(confirms),
         "confirmation_message": confirms.get("message"),
         "confirmation_id": confirms.get("interrupt_id"),
+        **at.question,
         "error": at.mission["error"],
     }
 

@@ -120,6 +120,21 @@ class WaitQuery(Query):
     wait_s: float = Field(0, ge=0, le=60, description="answer as soon as it ends or asks a person")
 
 
+class Question(Reply):
+    """What the mission asks a person, whatever its kind: ``POST /api/v1/interrupts/{id}``."""
+
+    interrupt_id: str | None = Field(
+        description="the oldest pending question of any kind; null when nothing is asked"
+    )
+    interrupt_kind: (
+        Literal["confirmation", "clarification", "resource_exhausted", "unknown_outcome"] | None
+    ) = Field(
+        description="a confirmation or a clarification stands in its own fields, too; the other "
+        "kinds are answered with a decision"
+    )
+    interrupt_message: str | None = Field(description="the question, in words")
+
+
 class InterruptReply(Reply):
     """A question to a person."""
 

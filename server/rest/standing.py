@@ -29,6 +29,16 @@ class Standing:
         return next((each for each in self.questions if each["kind"] == kind.value), None)
 
     @property
+    def question(self) -> JsonObject:
+        """The oldest pending question of any kind, as the fields that an answer shows."""
+        asked = self.questions[0] if self.questions else {}
+        return {
+            "interrupt_id": asked.get("interrupt_id"),
+            "interrupt_kind": asked.get("kind"),
+            "interrupt_message": asked.get("message"),
+        }
+
+    @property
     def text(self) -> str | None:
         """The result as words: a text as it is, any other JSON value spelled out."""
         result = self.mission["result"]

@@ -126,6 +126,27 @@ async def test_a_confirmation_by_its_words(api: httpx2.AsyncClient) -> None:
     problem_of(other, 409, "conflict")
 
 
+async def test_a_question_of_any_kind_is_named(api: httpx2.AsyncClient) -> None:
+    """A mission at its quota waits, and says on what; an answer there lets it go on."""
+    asked = await run(api, "calculate 1 + 1", quota={"max_tool_calls": 0})
+    assert (asked["status"], asked["interrupt_kind"]) == ("waiting", "resource_exhausted")
+    assert (asked["confirmation_id"], asked["clarification_id"]) == (None, None)
+    assert asked["interrupt_message"]
+    path = f"/api/v1/interrupts/{asked['interrupt_id']}"
+    answer = {"decision": "extend", "quota": {"max_tool_calls": 5}}
+    assert (await api.post(path, json=answer)).status_code == 200
+    said = await api.post(
+        "/api/v1/chat/messages?wait_s=20",
+        json={"message": "calculate 1 + 1", "quota": {"max_tool_calls": 0}},
+    )
+    told = fits(said, "POST", "/api/v1/chat/messages")
+    assert (told["status"], told["interrupt_kind"]) == ("waiting", "resource_exhausted")
+    assert told["interrupt_id"] is not None
+    question = await run(api, "ask me my name")
+    assert question["interrupt_id"] == question["clarification_id"]
+    assert (await run(api, "calculate 1 + 1"))["interrupt_id"] is None
+
+
 async def test_a_clarification_by_either_id(api: httpx2.AsyncClient) -> None:
     """By the question's id or by the mission's; elsewhere it is not found."""
     asked = await run(api, "ask me my name")
