@@ -157,7 +157,20 @@ def _query(request: Request, model: type[Query]) -> Query:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise invalid_fields(error) from None
+        raise _invalid_query(error) from None
+
+
+def _invalid_query(error: ValidationError) -> InvalidParams:
+    """Return the refusal of a query string: it is flat, so a field's forms are one field."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "query"
+        found[name].append(_sentence(problem["type"], problem["msg"]))
+    errors = [
+        {"field": name, "message": ", or: ".join(dict.fromkeys(said))}
+        for name, said in found.items()
+    ]
+    return InvalidParams(f"These fields do not fit: {', '.join(found)}.", errors=errors)
 
 
 async def _body(request: Request, endpoint: Endpoint, limit: int) -> Body | None:

@@ -332,6 +332,10 @@ async def test_pages_of_the_log(api: httpx2.AsyncClient) -> None:
     assert seen == list(range(1, seen[-1] + 1))
     beyond = (await api.get("/api/v1/events", params={"since": seen[-1] + 10_000})).json()
     assert (beyond["recovered"], beyond["reason"]) == (False, "epoch_changed")
+    soon = await api.get("/api/v1/events", params={"since": "soon"})
+    named = problem_of(soon, 422, "invalid_params")["errors"]
+    assert [each["field"] for each in named] == ["since"]
+    assert "'start' or 'now'" in named[0]["message"]
     for wrong in ({"topic": "nothing"}, {"since": -1}, {"since": "soon"}, {"limit": 0}):
         answer = await api.get("/api/v1/events", params=wrong)
         problem_of(answer, 422, "invalid_params")
