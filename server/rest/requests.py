@@ -1,5 +1,6 @@
 """Requests: a mission in one call, and the answers to the questions it asks."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -15,6 +16,7 @@ from control_tower.ports import InterruptQuery
 from control_tower.records import InterruptKind
 from events.payloads import JsonObject
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
+from server.paging import PAGE
 from server.rest.shapes import (
     FreeObject,
     Id,
@@ -160,7 +162,7 @@ async def confirm(call: Call[ConfirmationBody, Query]) -> Response:
 async def clarify(call: Call[ClarificationBody, WaitQuery]) -> Response:
     """Answer an agent's question in words; the mission goes on."""
     caller = call.acting_as(call.body.user_id)
-    question_id = call.body.clarification_id or await _oldest_question(
+    question_id = call.body.clarification_id or await _question_of(
         call.services, caller, call.body.thread_id or ""
     )
     await _check_place(call, caller, question_id)
@@ -175,14 +177,30 @@ async def clarify(call: Call[ClarificationBody, WaitQuery]) -> Response:
     return json_reply(request_json(at), 200 if waited else 202)
 
 
-async def _oldest_question(services: Services, caller: Caller, pid: str) -> str:
+async def _question_of(services: Services, caller: Caller, pid: str) -> str:
+    """Return the mission's oldest open question; without one, the last that was answered.
+
+    So an answer that is sent again, its reply lost, meets the question that it answered.
+    """
     await services.tower.mission(caller, pid)
-    kind = InterruptKind.CLARIFICATION.value
-    found = await services.tower.interrupts(caller, InterruptQuery(mission_id=pid, kind=kind))
-    if not found:
+    pending = InterruptQuery(mission_id=pid, kind=InterruptKind.CLARIFICATION.value)
+    found = await services.tower.interrupts(caller, pending)
+    if found:
+        return str(found[0]["interrupt_id"])
+    last = await _last_answered(services, caller, replace(pending, status="resolved", limit=PAGE))
+    if last is None:
         raise Conflict("This mission asks nothing.")
-    oldest: str = found[0]["interrupt_id"]
-    return oldest
+    return str(last["interrupt_id"])
+
+
+async def _last_answered(
+    services: Services, caller: Caller, query: InterruptQuery
+) -> JsonObject | None:
+    last = None
+    while found := await services.tower.interrupts(caller, query):
+        last = max([*found, *([last] if last else [])], key=lambda each: each["answered_at"])
+        query = replace(query, after=found[-1]["interrupt_id"])
+    return last
 
 
 async def _check_place(

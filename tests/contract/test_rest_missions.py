@@ -166,8 +166,16 @@ async def test_a_clarification_by_either_id(api: httpx2.AsyncClient) -> None:
     assert answer.status_code == 200
     done = fits(answer, "POST", "/api/v1/chat/clarifications")
     assert (done["status"], "Ada" in done["response_text"]) == ("completed", True)
-    late = await api.post("/api/v1/chat/clarifications", json=base | {"thread_id": asked["pid"]})
-    problem_of(late, 409, "conflict")
+    thread = {"thread_id": asked["pid"]}
+    again = await api.post("/api/v1/chat/clarifications?wait_s=20", json=base | thread)
+    assert (again.status_code, again.json()) == (200, done)
+    other = await api.post("/api/v1/chat/clarifications", json=thread | {"clarification": "Bob"})
+    problem_of(other, 409, "conflict")
+    silent = await run(api, "calculate 1 + 1")
+    nothing = await api.post(
+        "/api/v1/chat/clarifications", json=base | {"thread_id": silent["pid"]}
+    )
+    problem_of(nothing, 409, "conflict")
 
 
 async def test_interrupts_are_listed_and_answered(api: httpx2.AsyncClient) -> None:
