@@ -14,6 +14,7 @@ from control_tower.sessions import session_json
 from events.payloads import JsonObject
 from server import rpc_params as p
 from server.json_text import check_free
+from server.paging import check_cursor
 from server.rest.shapes import body_sha256
 from server.rpc_connection import connection_methods
 from server.rpc_follow import Followings
@@ -97,6 +98,7 @@ class _Missions:
         return await self._tower.explain(connection.known_caller, params.mission_id)
 
     async def list(self, connection: Connection, params: p.MissionListParams, _: Ack) -> Any:
+        await check_cursor(self._tower.mission, connection.known_caller, params.cursor)
         query = MissionQuery(
             user_id=params.user_id,
             session_id=params.session_id,
@@ -188,6 +190,7 @@ class _Interrupts:
         )
 
     async def list(self, connection: Connection, params: p.InterruptListParams, _: Ack) -> Any:
+        await check_cursor(self._tower.interrupt, connection.known_caller, params.cursor)
         query = InterruptQuery(
             session_id=params.session_id,
             mission_id=params.mission_id,

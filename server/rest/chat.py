@@ -177,11 +177,15 @@ async def restore_session(call: Call[None, Query]) -> Response:
 
 
 async def list_messages(call: Call[None, MessageListQuery]) -> Response:
-    """List a session's messages, oldest first."""
-    found = await call.services.sessions.messages(
-        call.caller, call.path["id"], limit=call.query.limit, offset=call.query.offset
+    """List a session's messages, oldest first; ``X-Total-Count`` says how many there are."""
+    sessions, session_id = call.services.sessions, call.path["id"]
+    found = await sessions.messages(
+        call.caller, session_id, limit=call.query.limit, offset=call.query.offset
     )
-    return json_reply([message_json(message) for message in found])
+    total = (await sessions.get(call.caller, session_id)).message_count
+    return json_reply(
+        [message_json(message) for message in found], headers={"X-Total-Count": str(total)}
+    )
 
 
 async def send(call: Call[MessageBody, WaitQuery]) -> Response:

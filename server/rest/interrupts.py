@@ -12,14 +12,16 @@ from control_tower.commands import (
     DecisionAnswer,
 )
 from control_tower.ports import InterruptQuery
+from events.payloads import JsonObject
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
+from server.paging import MAX_SKIPPED, check_cursor, skip
 from server.rest.shapes import FreeObject, Id, Increase, InterruptReply, Json, Reason, Text
 
 Kind = Literal["confirmation", "clarification", "resource_exhausted", "unknown_outcome"]
 
 
 class InterruptListQuery(Query):
-    """A filter, oldest first. ``cursor`` is the last interrupt_id of the page before."""
+    """A filter over interrupts, oldest first."""
 
     status: Literal["pending", "resolved", "expired", "cancelled", "any"] = "pending"
     kind: Kind | None = None
@@ -27,7 +29,13 @@ class InterruptListQuery(Query):
     mission_id: Id | None = None
     user_id: Id | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    cursor: Id | None = None
+    cursor: Id | None = Field(
+        None,
+        description="`interrupt_id` of the last one of the page before; unknown ones are refused",
+    )
+    offset: Annotated[int, Field(ge=0, le=MAX_SKIPPED)] = Field(
+        0, description="how many to pass over; a cursor is cheaper, and steady while the list grows"
+    )
 
 
 class AnswerBody(Body):
@@ -76,20 +84,23 @@ class AnswerBody(Body):
 
 async def list_interrupts(call: Call[None, InterruptListQuery]) -> Response:
     """List interrupts: what is pending, or with ``status`` the history of decisions."""
-    query = call.query
-    found = await call.services.tower.interrupts(
-        call.caller,
-        InterruptQuery(
+    query, tower = call.query, call.services.tower
+    await check_cursor(tower.interrupt, call.caller, query.cursor)
+
+    async def fetch(limit: int, after: str | None) -> list[JsonObject]:
+        wanted = InterruptQuery(
             user_id=query.user_id,
             session_id=query.session_id,
             mission_id=query.mission_id,
             kind=query.kind,
             status=None if query.status == "any" else query.status,
-            limit=query.limit,
-            after=query.cursor,
-        ),
-    )
-    return json_reply(found)
+            limit=limit,
+            after=after,
+        )
+        return await tower.interrupts(call.caller, wanted)
+
+    more, after = await skip(fetch, "interrupt_id", query.offset, query.cursor)
+    return json_reply(await fetch(query.limit, after) if more else [])
 
 
 async def get(call: Call[None, Query]) -> Response:

@@ -7,12 +7,14 @@ from starlette.responses import Response
 
 from control_tower.ports import MissionQuery
 from control_tower.records import Priority
+from events.payloads import JsonObject
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
+from server.paging import MAX_SKIPPED, check_cursor, skip
 from server.rest.shapes import Id, Increase, MissionReply, Reason, Reply
 
 
 class MissionListQuery(Query):
-    """A filter over missions, newest first. ``cursor`` is the last mission_id before."""
+    """A filter over missions, newest first."""
 
     session_id: Id | None = None
     user_id: Id | None = None
@@ -20,7 +22,12 @@ class MissionListQuery(Query):
         Literal["new", "ready", "running", "waiting", "blocked", "paused", "terminated"] | None
     ) = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    cursor: Id | None = None
+    cursor: Id | None = Field(
+        None, description="`pid` of the last one of the page before; unknown ones are refused"
+    )
+    offset: Annotated[int, Field(ge=0, le=MAX_SKIPPED)] = Field(
+        0, description="how many to pass over; a cursor is cheaper, and steady while the list grows"
+    )
 
 
 class ReasonBody(Body):
@@ -54,18 +61,15 @@ class ExplainReply(Reply):
 
 async def list_missions(call: Call[None, MissionListQuery]) -> Response:
     """List missions, newest first; the caller's own, for viewers and operators everybody's."""
-    query = call.query
-    found = await call.services.tower.missions(
-        call.caller,
-        MissionQuery(
-            user_id=query.user_id,
-            session_id=query.session_id,
-            state=query.state,
-            limit=query.limit,
-            after=query.cursor,
-        ),
-    )
-    return json_reply(found)
+    query, tower = call.query, call.services.tower
+    await check_cursor(tower.mission, call.caller, query.cursor)
+
+    async def fetch(limit: int, after: str | None) -> list[JsonObject]:
+        wanted = MissionQuery(query.user_id, query.session_id, query.state, limit, after)
+        return await tower.missions(call.caller, wanted)
+
+    more, after = await skip(fetch, "pid", query.offset, query.cursor)
+    return json_reply(await fetch(query.limit, after) if more else [])
 
 
 async def get(call: Call[None, Query]) -> Response:

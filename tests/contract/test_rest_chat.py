@@ -85,7 +85,9 @@ async def test_saying_something_is_a_mission(api: httpx2.AsyncClient) -> None:
     assert "7" in said["response"]
     path = f"{SESSIONS}/{said['session_id']}"
     assert (await api.get(path)).json()["title"] == "calculate 2 + 5"
-    found = fits(await api.get(f"{path}/messages"), "GET", SESSIONS + "/{id}/messages")
+    page = await api.get(f"{path}/messages")
+    found = fits(page, "GET", SESSIONS + "/{id}/messages")
+    assert page.headers["x-total-count"] == str(len(found))
     assert [(each["role"], each["mission_id"]) for each in found] == [
         ("user", said["request_id"]),
         ("assistant", said["request_id"]),

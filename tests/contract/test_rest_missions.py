@@ -217,9 +217,35 @@ async def test_missions_are_listed_newest_first(api: httpx2.AsyncClient) -> None
         "/api/v1/missions", params={"session_id": session, "cursor": second["pid"]}
     )
     assert [each["pid"] for each in rest.json()] == [first["pid"]]
-    for wrong in ({"limit": 0}, {"limit": 501}, {"state": "done"}):
+    skipped = await api.get("/api/v1/missions", params={"session_id": session, "offset": 1})
+    assert [each["pid"] for each in skipped.json()] == [second["pid"], first["pid"]]
+    beyond = await api.get("/api/v1/missions", params={"session_id": session, "offset": 4})
+    assert beyond.json() == []
+    for wrong in (
+        {"limit": 0},
+        {"limit": 501},
+        {"state": "done"},
+        {"cursor": "nonsense"},
+        {"offset": -1},
+        {"offset": 10_001},
+    ):
         answer = await api.get("/api/v1/missions", params=wrong)
-        problem_of(answer, 422, "invalid_params")
+        errors = problem_of(answer, 422, "invalid_params")["errors"]
+        assert [each["field"] for each in errors] == list(wrong)
+
+
+async def test_interrupts_are_listed_in_pages(api: httpx2.AsyncClient) -> None:
+    """Oldest first, by cursor or by offset."""
+    first = await run(api, "ask me my name")
+    where = {"session_id": first["session_id"]}
+    second = await run(api, "ask me my name", on_busy="parallel", **where)
+    ids = [first["interrupt_id"], second["interrupt_id"]]
+    for more in ({"cursor": ids[0]}, {"offset": 1}):
+        page = await api.get("/api/v1/interrupts", params={**where, **more})
+        assert [each["interrupt_id"] for each in page.json()] == ids[1:]
+    wrong = await api.get("/api/v1/interrupts", params={"cursor": "nonsense"})
+    errors = problem_of(wrong, 422, "invalid_params")["errors"]
+    assert [each["field"] for each in errors] == ["cursor"]
 
 
 async def test_a_mission_is_paused_resumed_changed_and_cancelled(

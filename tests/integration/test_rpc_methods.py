@@ -107,6 +107,9 @@ async def test_missions_are_listed_in_pages(tower: TowerProcess) -> None:
         )
         assert [each["mission_id"] for each in rest["missions"]] == made[:1]
         assert rest["next_cursor"] is None
+        for method in ("mission.list", "interrupt.list"):
+            wrong = await refusal(ws, method, cursor="nonsense")
+            assert (wrong.code, wrong.details["field"]) == ("invalid_params", "cursor")
 
 
 async def test_a_mission_is_paused_changed_explained_and_resumed(tower: TowerProcess) -> None:
