@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from server.app import package_version
+from server.commands.approve import approve
 from server.commands.doctor import doctor
-from server.commands.look import approve, missions, sessions, watch
+from server.commands.look import missions, sessions, watch
 from server.commands.new import new
 from server.commands.run import run
 from server.commands.serve import ServeCommand, serve

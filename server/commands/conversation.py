@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from events.payloads import TERMINAL_TYPES, JsonObject
 from server.client import Client, ClientError
+from server.commands.terminal import printable
 
 EXIT_FAILED = 1
 EXIT_WAITING = 3
@@ -86,7 +87,9 @@ class Conversation:
 
     async def _question(self, data: JsonObject) -> bool:
         self._end_stream()
-        self._console.print(f"[bold yellow]?[/] {escape(data['message'])}", highlight=False)
+        self._console.print(
+            f"[bold yellow]?[/] {escape(printable(data['message']))}", highlight=False
+        )
         self.pending = data
         if self._keyboard is None:
             return False

@@ -59,5 +59,10 @@ def loaded(overrides: Mapping[str, object]) -> Loaded:
     return found
 
 
+def printable(text: str) -> str:
+    """Return a text that can't move the cursor or recolour what a person decides by."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")

@@ -231,12 +231,36 @@ def test_what_a_running_server_does_is_listed(tower_process: TowerProcess) -> No
     assert late.stderr.startswith("Error:")
 
 
+def test_a_question_is_shown_whole_and_answered_by_its_mission(
+    tower_process: TowerProcess,
+) -> None:
+    """Tool and arguments uncut, also in a pipe; then the decision."""
+    long = "x" * 90 + ".txt"
+    here = ("--data-dir", str(tower_process.data_dir))
+    asked = httpx2.post(
+        f"{tower_process.url}/api/v1/requests?wait_s=20", json={"mission": f"delete {long}"}
+    ).json()
+    listed = tower("approve", *here).stdout
+    assert f'workspace.delete {{"name":"{long}"}} (destructive)' in listed
+    assert f"tower approve {asked['confirmation_id']}" in listed
+    told = tower("approve", asked["pid"], "--no", *here)
+    assert told.exit_code == 0
+    assert "refused" in told.stdout
+    assert "expires" not in told.stdout
+    nothing = tower("approve", asked["pid"], *here)
+    assert nothing.exit_code == 1
+    assert "asks nothing" in nothing.stderr
+
+
 def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
     """`approve ID --answer`."""
     asked = httpx2.post(
         f"{tower_process.url}/api/v1/requests?wait_s=20", json={"mission": "ask me my name"}
     ).json()
     here = ("--data-dir", str(tower_process.data_dir))
+    wordless = tower("approve", asked["clarification_id"], *here)
+    assert wordless.exit_code == 1
+    assert "--answer" in wordless.stderr
     done = tower("approve", asked["clarification_id"], "--answer", "Ada", "--json", *here)
     assert json.loads(done.stdout)[0]["status"] == "resolved"
 
@@ -244,7 +268,7 @@ def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
 @pytest.mark.parametrize("command", ["missions", "sessions", "approve", "watch"])
 def test_looking_needs_a_server(command: str, folder: Path) -> None:
     """It says which command starts one, and makes nothing."""
-    done = tower(command)
+    done = tower(*command.split())
     assert done.exit_code == 1
     assert "tower serve" in done.stderr
     assert list(folder.iterdir()) == []

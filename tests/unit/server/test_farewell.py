@@ -10,7 +10,8 @@ from server.commands.farewell import left
     [
         ("confirmation", "tower approve i_1 --data-dir d (or --no)"),
         ("clarification", 'tower approve i_1 --answer "…" --data-dir d'),
-        ("unknown_outcome", "question i_1"),
+        ("unknown_outcome", "tower approve i_1 --answer retry|it_happened|fail"),
+        ("of_tomorrow", "question i_1"),
     ],
 )
 def test_an_open_question_names_its_command(kind: str, command: str) -> None:
