@@ -6,6 +6,7 @@ import typer
 
 from server.app import package_version
 from server.commands.approve import approve
+from server.commands.cancel import cancel
 from server.commands.doctor import doctor
 from server.commands.look import missions, sessions, watch
 from server.commands.new import new
@@ -48,6 +49,7 @@ app.command()(new)
 app.command()(run)
 app.command()(missions)
 app.command()(approve)
+app.command()(cancel)
 app.command()(sessions)
 app.command()(watch)
 app.command()(doctor)

@@ -252,6 +252,22 @@ def test_a_question_is_shown_whole_and_answered_by_its_mission(
     assert "asks nothing" in nothing.stderr
 
 
+def test_a_mission_is_cancelled(tower_process: TowerProcess) -> None:
+    """With the reason, and its question with it."""
+    here = ("--data-dir", str(tower_process.data_dir))
+    asked = httpx2.post(
+        f"{tower_process.url}/api/v1/requests?wait_s=20", json={"mission": "delete a.txt"}
+    ).json()
+    done = tower("cancel", asked["pid"], "--reason", "not today", *here)
+    assert done.exit_code == 0
+    assert f"{asked['pid']} ended: cancelled" in done.stdout
+    mission = httpx2.get(f"{tower_process.url}/api/v1/missions/{asked['pid']}").json()
+    assert mission["state_reason"] == "not today"
+    assert asked["confirmation_id"] not in tower("approve", *here).stdout
+    unknown = tower("cancel", "m_nobody", *here)
+    assert unknown.exit_code == 1
+
+
 def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
     """`approve ID --answer`."""
     asked = httpx2.post(
@@ -265,7 +281,7 @@ def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
     assert json.loads(done.stdout)[0]["status"] == "resolved"
 
 
-@pytest.mark.parametrize("command", ["missions", "sessions", "approve", "watch"])
+@pytest.mark.parametrize("command", ["missions", "sessions", "approve", "watch", "cancel m_1"])
 def test_looking_needs_a_server(command: str, folder: Path) -> None:
     """It says which command starts one, and makes nothing."""
     done = tower(*command.split())
