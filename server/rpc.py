@@ -7,7 +7,8 @@ to the tower for that. What a caller may do is decided below; here is only what 
 from collections.abc import Callable
 from typing import Any
 
-from control_tower.commands import Caller
+from control_tower.commands import Caller, QuotaIncrease
+from control_tower.errors import InvalidParams
 from control_tower.ports import InterruptQuery, MissionQuery
 from control_tower.records import InterruptKind, SessionRecord
 from control_tower.sessions import session_json
@@ -127,6 +128,8 @@ class _Missions:
 
     async def extend_quota(self, connection: Connection, params: p.QuotaParams, ack: Ack) -> Any:
         caller = connection.known_caller
+        if params.quota == QuotaIncrease():
+            raise InvalidParams("quota: say by how much to raise which limit.", field="quota")
         return await self._tower.extend_quota(caller, params.mission_id, params.quota, ack=ack)
 
     def _submitter(self, connection: Connection, params: p.SubmitParams | p.SendParams) -> Caller:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 from starlette.responses import Response
 
+from events.payloads import JsonObject
 from events.topics import build_filters
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply, SubmissionBody, Text, body_sha256
@@ -17,6 +18,17 @@ STATUSES = {
     "processing": "in_progress",
 }
 """The words of this endpoint for the simple status of a mission."""
+
+
+BLOCKED_ON = {
+    "sleep": "The mission sleeps until a time that it chose.",
+    "child": "The mission waits for a mission that it started.",
+    "breaker": "The mission waits for a tool that failed too often to be tried again.",
+    "session_busy": "The mission waits for another one in its session to end.",
+    "start_at": "The mission waits for the time at which it is to start.",
+    "agent_missing": "The mission's agent is not registered here.",
+}
+"""What a mission waits for, by its cause."""
 
 
 class ExecuteBody(SubmissionBody):
@@ -33,7 +45,10 @@ class ExecuteQuery(Query):
 
 
 class ExecuteReply(Reply):
-    """How it ended; ``paused``: a person is asked, and ``message`` is the question."""
+    """How it ended; ``paused``: a person is asked, and ``message`` is the question.
+
+    While it is ``in_progress``, ``message`` says in words what it waits for, or that it runs.
+    """
 
     session_id: str
     status: Literal["completed", "failed", "paused", "in_progress"]
@@ -42,14 +57,31 @@ class ExecuteReply(Reply):
 
 
 def message_of(at: Standing) -> str | None:
-    """Return what there is to say: the result, the question, or the error."""
+    """Return what there is to say: the result, the question, the error, or what it does."""
     if at.questions:
         question: str = at.questions[0]["message"]
         return question
     if at.mission["error"]:
         error: str = at.mission["error"]["message"]
         return error
-    return at.text if at.mission["status"] == "completed" else at.mission["state_reason"]
+    return at.text if at.mission["status"] == "completed" else _meanwhile(at.mission)
+
+
+def _meanwhile(mission: JsonObject) -> str | None:
+    """Say in a sentence why a mission has not ended; an ended one's own reason is as it is."""
+    state, cause = mission["state"], mission["state_reason"]
+    match state:
+        case "terminated":
+            return None if cause is None else str(cause)
+        case "blocked":
+            return BLOCKED_ON.get(cause, "The mission waits for something before it can go on.")
+        case "paused":
+            why = "" if cause in {None, "paused"} else f": {cause}"
+            return f"The mission is paused until somebody resumes it{why}."
+        case "ready" | "new":
+            return "The mission waits for a free slot."
+        case _:
+            return "The mission is still running."
 
 
 async def execute(call: Call[ExecuteBody, ExecuteQuery]) -> Response:

@@ -46,6 +46,8 @@ class ChangeBody(Body):
     def _changes_something(self) -> "ChangeBody":
         if self.priority is None and self.quota is None:
             raise ValueError("give priority, quota, or both")
+        if self.quota is not None and not any(self.quota.model_dump().values()):
+            raise ValueError("say by how much to raise which limit of the quota")
         return self
 
 

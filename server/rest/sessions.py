@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from pydantic import Field
 from starlette.responses import Response
 
 from control_tower.ports import MissionQuery
@@ -21,16 +22,18 @@ LISTED = 50
 
 
 class ProfileQuery(Query):
-    """``profile`` is accepted and checked; the session itself has none."""
+    """``profile`` is taken for the sake of older clients."""
 
-    profile: Id | None = None
+    profile: Id | None = Field(
+        None, description="accepted and ignored: a mission has a profile, a session has none"
+    )
 
 
 class NewSessionBody(Body):
     """A new session."""
 
     user_id: Id | None = None
-    profile: Id | None = None
+    profile: Id | None = Field(None, description="accepted and ignored, as in the query")
 
 
 class SessionSummary(Reply):

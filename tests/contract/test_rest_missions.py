@@ -234,6 +234,14 @@ async def test_missions_are_listed_newest_first(api: httpx2.AsyncClient) -> None
         assert [each["field"] for each in errors] == list(wrong)
 
 
+async def test_an_extension_by_nothing_is_refused(api: httpx2.AsyncClient) -> None:
+    """Neither an empty change nor an empty quota makes an event."""
+    asked = await run(api, "ask me my name")
+    for nothing in ({}, {"quota": {}}, {"quota": {"max_llm_calls": 0}}):
+        answer = await api.patch(f"/api/v1/missions/{asked['pid']}", json=nothing)
+        problem_of(answer, 422, "invalid_params")
+
+
 async def test_interrupts_are_listed_in_pages(api: httpx2.AsyncClient) -> None:
     """Oldest first, by cursor or by offset."""
     first = await run(api, "ask me my name")
@@ -285,9 +293,10 @@ async def test_execute_in_one_call(api: httpx2.AsyncClient) -> None:
     assert paused.json()["status"] == "paused"
     assert paused.json()["message"]
     waiting = await api.post(
-        "/api/v1/execute?wait_s=0", json={"mission": "remind me in 300 seconds to x"}
+        "/api/v1/execute?wait_s=1", json={"mission": "remind me in 300 seconds to x"}
     )
     assert waiting.json()["status"] == "in_progress"
+    assert waiting.json()["message"] == "The mission sleeps until a time that it chose."
     problem_of(
         await api.post("/api/v1/execute", json={"mission": "x", "profile": "none"}),
         404,

@@ -126,6 +126,9 @@ async def test_a_mission_is_paused_changed_explained_and_resumed(tower: TowerPro
         assert changed["priority"] == "low"
         extended = await ws.call("mission.extend_quota", **me, quota={"max_tool_calls": 1})
         assert extended["quota"]["max_tool_calls"] == 101
+        for nothing in ({}, {"max_tool_calls": 0}):
+            refused = await refusal(ws, "mission.extend_quota", **me, quota=nothing)
+            assert (refused.code, refused.details["field"]) == ("invalid_params", "quota")
         explained = await ws.call("mission.explain", **me)
         assert explained["state"] == "paused"
         resumed = await ws.call("mission.resume", **me)
