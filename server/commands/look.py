@@ -8,7 +8,7 @@ import typer
 from events.payloads import JsonObject
 from server.client import Client, ClientError
 from server.commands.listing import AsJson, DataDir, Limit, ask_tower, show
-from server.commands.terminal import EXIT_INTERRUPTED, out, plainly
+from server.commands.terminal import out, plainly
 
 
 @plainly
@@ -76,10 +76,7 @@ def watch(
                 out.print(_event_line(event), markup=False, highlight=False, soft_wrap=True)
         raise ClientError("disconnected", "The server went away.")
 
-    try:
-        ask_tower(data_dir, question)
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    ask_tower(data_dir, question)
 
 
 def _event_line(event: JsonObject) -> str:

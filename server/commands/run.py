@@ -16,7 +16,7 @@ from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
 from server.commands.embedded import any_tower
 from server.commands.farewell import left
 from server.commands.keyboard import typed_line
-from server.commands.terminal import EXIT_INTERRUPTED, err, loaded, plainly
+from server.commands.terminal import err, loaded, plainly
 from server.settings import Settings
 
 
@@ -54,11 +54,8 @@ def run(
         "session_id": session,
     }
     again = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            finished = runner.run(_run(settings, submission, app or [], again, quiet=quiet))
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        finished = runner.run(_run(settings, submission, app or [], again, quiet=quiet))
     _print_result(finished, as_json=json)
     raise typer.Exit(_exit_code(finished))
 

@@ -45,6 +45,8 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             fail(_escaped(f"{error}. Mend it, or choose another with TOWER_DATA_DIR."))
         except DataFolderLocked as error:
             fail(_escaped(f"{error}. Stop it, or give this one its own TOWER_DATA_DIR."))
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
         except ClientError as error:
             fail(_escaped(error.message))
 

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,10 +17,10 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from server.cli import app
+from server.commands.tower import app
 from server.settings import NAMES
 from tests.integration.conftest import MakeTower
-from tests.integration.tower_process import TowerProcess
+from tests.integration.tower_process import ROOT, TowerProcess
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +179,19 @@ def test_a_run_without_a_server(folder: Path) -> None:
     quiet = tower("run", "--quiet", "calculate 6 * 7")
     assert (quiet.stdout.strip(), quiet.stderr) == ("6 * 7 = 42", "")
     assert (folder / "data" / "tower.db").is_file()
+
+
+def test_ctrl_c_while_it_still_imports_is_quiet(folder: Path) -> None:
+    """Exit 130, no traceback: a library stands in that is interrupted as it loads."""
+    (folder / "typer.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "missions"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 def test_a_run_with_a_server(tower_process: TowerProcess) -> None:

@@ -1,0 +1,55 @@
+"""The command line: `tower`, or `python -m server`. Without arguments it serves."""
+
+from typing import Annotated
+
+import typer
+
+from server.app import package_version
+from server.commands.approve import approve
+from server.commands.cancel import cancel
+from server.commands.doctor import doctor
+from server.commands.look import missions, sessions, watch
+from server.commands.new import new
+from server.commands.run import run
+from server.commands.serve import ServeCommand, serve
+
+app = typer.Typer(
+    name="tower",
+    help="Run agent missions and show every step of them live. Without a command: serve.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"control-tower {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and end."
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        serve()
+
+
+app.command(cls=ServeCommand)(serve)
+app.command()(new)
+app.command()(run)
+app.command()(missions)
+app.command()(approve)
+app.command()(cancel)
+app.command()(sessions)
+app.command()(watch)
+app.command()(doctor)
