@@ -47,7 +47,9 @@ METHODS: MappingProxyType[str, About] = MappingProxyType(
         ),
         "unsubscribe": About("Let topics go.", "topics: those that remain"),
         "mission.submit": About(
-            "Give a mission; with subscribe its events come here, until the last one.",
+            "Give a mission; with subscribe its events come here, from the first until the last "
+            "one. Given again with its idempotency_key, to a connection that was not given them: "
+            "replayed, with replay.done; until then mission:ID is one of your topics.",
             "mission_id, session_id, state, offset, duplicate",
         ),
         "mission.get": About("Look at a mission.", "the process control block"),

@@ -37,7 +37,8 @@ class Followings:
     async def again(self, connection: Connection, reply: JsonObject, ack: Ack) -> None:
         """Acknowledge a repeated submit; give the events that this connection was not given.
 
-        Returns when the replay is done: until then the mission is one of its topics.
+        Returns when the replay is done: until then the mission is one of its topics. A client
+        that has subscribed to the mission itself is left to that, with its filters.
 
         Raises:
             EventsError: if the connection has no room for a topic.
@@ -51,8 +52,13 @@ class Followings:
         ):
             return
         filters, since = build_filters([topic]), max(0, reply["offset"] - 1)
-        attached = await connection.subscribe(filters, since, None, lambda _: ack(reply))
+        # Before anything is awaited: the same may be asked again meanwhile.
         self._remember(connection, pid)
+        try:
+            attached = await connection.subscribe(filters, since, None, lambda _: ack(reply))
+        except BaseException:
+            self._given.pop((connection.connection_id, pid), None)
+            raise
         if attached.get("floor") is not None:
             # Its oldest events are gone; the rest is not.
             await connection.subscribe(filters, attached["floor"], None, lambda _: None)

@@ -1,6 +1,7 @@
 """Every method of `/ws` on a real server: what it returns, and what it refuses."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -228,15 +229,15 @@ async def test_a_repeated_submit_replays_an_ended_mission(tower: TowerProcess) -
     async with wire(tower.ws_url) as ws:
         ack = await ws.call("mission.submit", **submission)
         await ws.ended()
-        told = [event["offset"] for event in ws.events if "offset" in event]
+        told = [event["offset"] for event in ws.durable]
         # To a connection that was given them, not again.
         assert (await ws.call("mission.submit", **submission))["duplicate"] is True
         await ws.call("ping")
-        assert [event["offset"] for event in ws.events if "offset" in event] == told
+        assert [event["offset"] for event in ws.durable] == told
     async with wire(tower.ws_url) as ws:
         again = await ws.call("mission.submit", **submission)
         assert (again["mission_id"], again["duplicate"]) == (ack["mission_id"], True)
-        assert not [event for event in ws.events if "offset" in event]
+        assert not ws.durable
         assert (await ws.ended())["mission_id"] == ack["mission_id"]
         mine = [event for event in ws.events if event.get("mission_id") == ack["mission_id"]]
         assert mine[0]["type"] in {"message.created", "mission.submitted"}
@@ -248,6 +249,34 @@ async def test_a_repeated_submit_replays_an_ended_mission(tower: TowerProcess) -
         async with asyncio.timeout(5):
             while await ws.call("unsubscribe", topics=["user:local"]) != {"topics": []}:
                 await asyncio.sleep(0.01)
+
+
+async def test_submits_repeated_side_by_side_bring_each_event_once(tower: TowerProcess) -> None:
+    """Also beside another topic that the events are of."""
+    submission = {"mission": "calculate 5 + 2", "idempotency_key": "side by side"}
+    async with wire(tower.ws_url) as ws:
+        ack = await ws.call("mission.submit", **submission)
+        await ws.ended()
+    async with wire(tower.ws_url) as ws:
+        topic = f"session:{ack['session_id']}"
+        await ws.call("subscribe", topics=[topic], since=ack["offset"])
+        request = {"jsonrpc": "2.0", "method": "mission.submit", "params": submission}
+        for number in range(10):
+            await ws.send(json.dumps({"id": f"again {number}", **request}))
+        await ws.ended()
+
+        def replies() -> list[Any]:
+            return [each for each in ws.messages if str(each.get("id")).startswith("again")]
+
+        while len(replies()) < 10:
+            await ws.receive()
+        async with asyncio.timeout(5):
+            while (await ws.call("unsubscribe", topics=["user:local"]))["topics"] != [topic]:
+                await asyncio.sleep(0.01)
+        assert [each["result"]["mission_id"] for each in replies()] == [ack["mission_id"]] * 10
+        offsets = [event["offset"] for event in ws.durable]
+        assert len(offsets) == len(set(offsets))
+        assert [event["type"] for event in ws.durable].count("mission.completed") == 1
 
 
 async def test_a_repeated_submit_replays_a_waiting_mission(tower: TowerProcess) -> None:
@@ -262,6 +291,6 @@ async def test_a_repeated_submit_replays_a_waiting_mission(tower: TowerProcess) 
         question = (await ws.event("interrupt.raised"))["data"]["interrupt_id"]
         await ws.call("clarify", clarification_id=question, answer="Ada")
         assert (await ws.ended())["type"] == "mission.completed"
-        offsets = [event["offset"] for event in ws.events if "offset" in event]
+        offsets = [event["offset"] for event in ws.durable]
         assert offsets == sorted(set(offsets))
         assert "mission.submitted" in {event["type"] for event in ws.events}
