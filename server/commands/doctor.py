@@ -32,6 +32,8 @@ Verdict: TypeAlias = Literal["ok", "note", "bad"]
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
 MIN_SQLITE = (3, 35, 0)
 ASK_TIMEOUT_S = 3
+HOME = Path(__file__).parents[2]
+"""The top of the clone, or the folder of the installed packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,20 @@ def _pages() -> Diagnosis:
     return Diagnosis("Web pages", "ok", str(folder))
 
 
+def install_llm(home: Path) -> str:
+    """Return the command that installs the extra, in a clone or beside a package."""
+    if (home / "pyproject.toml").is_file():
+        return ".venv/bin/pip install -e '.[llm]'"
+    return "pip install 'control-tower[llm]'"
+
+
 def _models(settings: Settings) -> Iterator[Diagnosis]:
     if settings.model is None:
         yield Diagnosis("Model", "note", "none is set (TOWER_MODEL); the demo agent serves")
     else:
         yield Diagnosis("Model", "ok", settings.model)
     has_extra = importlib.util.find_spec("pydantic_ai") is not None
-    said = "installed" if has_extra else "not installed: pip install 'control-tower[llm]'"
+    said = "installed" if has_extra else f"not installed: {install_llm(HOME)}"
     yield Diagnosis("Extra llm", "ok" if has_extra else "note", said)
     for name, problem in (
         ModelTable.from_settings(settings.model, os.environ).availability().items()

@@ -16,7 +16,7 @@ from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
 from server.commands.embedded import any_tower
 from server.commands.farewell import left
 from server.commands.keyboard import typed_line
-from server.commands.terminal import err, loaded, plainly
+from server.commands.terminal import err, fail, loaded, plainly
 from server.settings import Settings
 
 
@@ -45,6 +45,8 @@ def run(
     Ends with 0 if the mission completed, 1 if it did not, 3 if it waits for an answer and nobody
     is there to give it, 130 after Ctrl-C.
     """
+    if not mission.strip():
+        fail("The mission is empty.")
     settings = loaded({"data_dir": data_dir, "model": model}).settings
     logging.configure("warning", settings.log_format)
     submission: dict[str, object] = {

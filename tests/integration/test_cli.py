@@ -17,6 +17,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
+from server.commands.doctor import install_llm
 from server.commands.tower import app
 from server.settings import NAMES
 from tests.integration.conftest import MakeTower
@@ -169,6 +170,32 @@ def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
     done = tower("doctor", "--data-dir", str(tower_process.data_dir), COLUMNS="200")
     assert done.exit_code == 0
     assert f"at {tower_process.url} is ready" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("made", "command"),
+    [(True, ".venv/bin/pip install -e '.[llm]'"), (False, "pip install 'control-tower[llm]'")],
+)
+def test_the_doctor_installs_where_it_stands(made: bool, command: str, folder: Path) -> None:
+    """A clone is no package of a registry."""
+    if made:
+        (folder / "pyproject.toml").touch()
+    assert install_llm(folder) == command
+
+
+@pytest.mark.parametrize("mission", ["", "  "])
+def test_an_empty_mission_is_a_sentence(mission: str, folder: Path) -> None:
+    """Before anything is made."""
+    done = tower("run", mission)
+    assert (done.exit_code, done.stderr) == (1, "Error: The mission is empty.\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unknown_state_names_the_known(tower_process: TowerProcess) -> None:
+    """So that nobody has to look them up."""
+    done = tower("missions", "--state", "zzz", "--data-dir", str(tower_process.data_dir))
+    assert done.exit_code == 1
+    assert "new, ready, running, waiting, blocked, paused, terminated" in done.stderr
 
 
 def test_a_run_without_a_server(folder: Path) -> None:
