@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.tower_process import ROOT
+from tests.integration.tower_process import ROOT, TowerProcess
 
 PATIENCE_S = 30.0
 CTRL_C = b"\x03"
@@ -117,3 +117,20 @@ def test_an_answer_goes_on(asked: Terminal) -> None:
     asked.type(b"yes\n")
     assert asked.exit_code() == 0
     assert "workspace.delete" in asked.shown.partition(PROMPT)[2]
+
+
+def test_ctrl_c_leaves_a_mission_that_runs_on_a_server(tmp_path: Path) -> None:
+    """The person reads that it goes on there, and how to stop it."""
+    process = TowerProcess(tmp_path / "data").start()
+    try:
+        terminal = Terminal(tmp_path, "run", "wait 60 seconds", "--data-dir", "data")
+        try:
+            terminal.until("blocked: sleep")
+            terminal.type(CTRL_C)
+            assert terminal.exit_code() == 130
+        finally:
+            terminal.close()
+        assert "goes on at the server" in terminal.shown
+        assert "tower cancel m_" in terminal.shown
+    finally:
+        process.end()
