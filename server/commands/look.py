@@ -7,6 +7,7 @@ import typer
 
 from events.payloads import JsonObject
 from server.client import Client, ClientError
+from server.commands.event_line import event_line
 from server.commands.listing import AsJson, DataDir, Limit, ask_tower, show
 from server.commands.terminal import out, plainly
 
@@ -64,7 +65,7 @@ def watch(
     json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show events as they happen, until Ctrl-C."""
+    """Show events as they happen, a line each, until Ctrl-C. --json shows all that is in them."""
 
     async def question(tower: Client) -> None:
         params: dict[str, Any] = {"topics": topics or ["system"], "deltas": deltas, "since": since}
@@ -73,14 +74,7 @@ def watch(
             if json:
                 typer.echo(msgspec.json.encode(event).decode())
             else:
-                out.print(_event_line(event), markup=False, highlight=False, soft_wrap=True)
+                out.print(event_line(event), markup=False, highlight=False, soft_wrap=True)
         raise ClientError("disconnected", "The server went away.")
 
     ask_tower(data_dir, question)
-
-
-def _event_line(event: JsonObject) -> str:
-    offset = event.get("offset", "")
-    where = event["mission_id"] or event["session_id"] or ""
-    text = msgspec.json.encode(event["data"]).decode()
-    return f"{offset:>8} {event['at'][11:23]} {event['type']:<22} {where} {text}"
