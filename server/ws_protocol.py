@@ -276,7 +276,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             self.logger.exception("Exception in ASGI application")
             self._give_up()
         else:
-            if not self.handshake_complete:
+            refused = self.initial_response is not None or self.close_sent
+            if not self.handshake_complete and not refused:
                 self.logger.error("The application returned without accepting or refusing.")
                 self.send_500_response()
         if not self._attached and self.close_timer is None:

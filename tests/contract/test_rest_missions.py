@@ -237,7 +237,12 @@ async def test_missions_are_listed_newest_first(api: httpx2.AsyncClient) -> None
 async def test_an_extension_by_nothing_is_refused(api: httpx2.AsyncClient) -> None:
     """Neither an empty change nor an empty quota makes an event."""
     asked = await run(api, "ask me my name")
-    for nothing in ({}, {"quota": {}}, {"quota": {"max_llm_calls": 0}}):
+    nothings: tuple[dict[str, object], ...] = (
+        {},
+        {"quota": {}},
+        {"quota": {"max_llm_calls": 0}},
+    )
+    for nothing in nothings:
         answer = await api.patch(f"/api/v1/missions/{asked['pid']}", json=nothing)
         problem_of(answer, 422, "invalid_params")
 

@@ -664,7 +664,7 @@ def test_a_unit_refused_by_a_locked_database_is_handed_over_again() -> None:
         def locked(units: Sequence[Unit]) -> list[Any]:
             return [StoreFailed("locked", outcome="rejected") for _ in units]
 
-        world.store._core.apply = locked  # type: ignore[method-assign,assignment]
+        world.store._core.apply = locked  # type: ignore[method-assign]
         await asyncio.sleep(5)
         cancel = asyncio.ensure_future(world.tower.cancel(ALICE, other))
         await asyncio.sleep(5)
@@ -698,7 +698,7 @@ def test_a_unit_that_cannot_be_stored_holds_its_mission() -> None:
                 outcomes += apply([unit])
         return outcomes
 
-    world.store._core.apply = picky  # type: ignore[method-assign,assignment]
+    world.store._core.apply = picky  # type: ignore[method-assign]
 
     async def scenario() -> None:
         pid = await world.submit()
