@@ -49,7 +49,6 @@ class Subscriber:
         firm_at: the head when it joined its view or was last told something of its own. Up to
             there everything is in its output in its place and is not told again.
         calls: topics of the calls whose replay is under way.
-        ended: implicit topics whose mission ended in this tick.
         page: the page of the log it is reading: (topics, after).
         heard_at, pinged_at, moved_at: instants of the loop's clock.
         pushed, taken: bytes written while stuck, and how many of them the client had taken.
@@ -57,7 +56,6 @@ class Subscriber:
 
     __slots__ = (
         "calls",
-        "ended",
         "firm_at",
         "gone",
         "heard_at",
@@ -90,7 +88,6 @@ class Subscriber:
         self.waiting = False
         self.firm_at = 0
         self.calls: list[list[str]] = []
-        self.ended: list[str] = []
         self.page: tuple[tuple[str, ...], int] | None = None
         self.heard_at = now
         self.pinged_at: float | None = None

@@ -31,10 +31,11 @@ class Kept:
     """A topic of the client.
 
     Attributes:
-        given: offsets that came while it was attached and matched; they must not come again.
-        maybe: offsets that came for another topic, since detached. Whether this one had already
-            passed them under a filter that it has no more can't be told from the output, so they
-            are not owed, and may come again.
+        given: offsets that it was given, or passed because another topic had brought them; they
+            must not come again.
+        maybe: offsets that came for another topic. Whether this one had passed them, under a
+            filter that it has no more, can't be told from the output; so they are not owed, and
+            may come again once the other topic is gone.
         replaced: its filter was replaced, at a place that can't be told from the output.
     """
 
@@ -122,8 +123,10 @@ class Oracle:
                         self._detach(topic)
                 case Ping():
                     self._nothing_owed(item.offset, self.kept)
+                    self._passed(item.offset)
                 case Done():
                     self._nothing_owed(item.offset, item.topics)
+                    self._passed(item.offset)
                 case Got():
                     self._got(self.events[item.offset - 1])
         if head is not None:
@@ -139,6 +142,7 @@ class Oracle:
             if old is None:
                 self.kept[one.topic] = Kept(one, start, [Duty((one,), start, None)])
                 continue
+            old.maybe |= self._brought(old)
             if call.since is None:
                 before = [
                     Duty((*duty.filters, one), duty.after, min(duty.upto or call.head, call.head))
@@ -165,15 +169,30 @@ class Oracle:
         if gone is None:
             return
         for other in self.kept.values():
-            heirloom = {
-                offset
-                for offset in gone.given
-                if offset > other.after and matches((other.filter,), self.events[offset - 1])
-            }
-            if other.replaced:
-                other.maybe |= heirloom
-            else:
-                other.given |= heirloom
+            self._credit(other, self._matched_by(other, gone.given))
+
+    def _passed(self, offset: int) -> None:
+        """All topics have got to ``offset``: what others had brought, each has passed."""
+        for one in self.kept.values():
+            self._credit(one, {passed for passed in self._brought(one) if passed <= offset})
+
+    def _brought(self, one: Kept) -> set[int]:
+        """Return what any topic brought that ``one`` matches."""
+        given = set[int]().union(*(other.given for other in self.kept.values()))
+        return self._matched_by(one, given)
+
+    def _matched_by(self, one: Kept, offsets: set[int]) -> set[int]:
+        return {
+            offset
+            for offset in offsets
+            if offset > one.after and matches((one.filter,), self.events[offset - 1])
+        }
+
+    def _credit(self, one: Kept, offsets: set[int]) -> None:
+        if one.replaced:
+            one.maybe |= offsets
+        else:
+            one.given |= offsets
 
     def _got(self, event: Committed) -> None:
         wanting = [

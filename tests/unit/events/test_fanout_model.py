@@ -263,7 +263,7 @@ setups = st.builds(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=st.lists(steps, min_size=25, max_size=120), setup=setups)
 def test_everybody_gets_every_event_that_is_theirs_once_and_in_order(
