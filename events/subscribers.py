@@ -46,6 +46,8 @@ class Subscriber:
         skip: how many of the view's pending frames are from before it joined.
         plain: nothing about it is special: the view's joined frames can be written as they are.
         stuck: its transport holds bytes that the client has not taken.
+        gone: it was removed; nothing is written to it any more.
+        waiting: it stands in the line of those behind, or waits for a page.
         firm_at: the head when it joined its view or was last told something of its own. Up to
             there everything is in its output in its place and is not told again.
         calls: topics of the calls whose replay is under way.
