@@ -222,7 +222,10 @@ class Account:
         return child
 
     def cover(self) -> None:
-        """Raise the limits to what is used and held: a child was allowed more before a restart."""
+        """Raise the limits to what is used and held.
+
+        After a restart: what a child was allowed beyond them is stored with the child alone.
+        """
         raised = {}
         for resource, limit, used, held in zip(
             SPENDABLE,

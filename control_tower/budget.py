@@ -82,6 +82,8 @@ class Budget:
                 self.accounts[pcb.pid] = Account(pcb.quota, used, warned=pcb.warned)
             elif (above := self.find(parent)) is not None:
                 self.accounts[pcb.pid] = above.adopt(pcb.quota, used, warned=pcb.warned)
+            if pcb.pid in self.accounts:
+                self.accounts[pcb.pid].cover()
 
     def rested(self, pcb: ProcessControlBlock) -> None:
         """A mission without relatives has left memory: its account can be opened again."""

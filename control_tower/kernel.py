@@ -285,7 +285,7 @@ class Kernel:
             process.run.park()
             process.run = None
         self.rested(process)
-        del self.memory.processes[process.pid]
+        self.memory.leave(process)
 
     def _bury(self, process: Process) -> None:
         """A mission has ended: stop what still acts for it and let it go.
@@ -298,8 +298,7 @@ class Kernel:
 
     def forget(self, process: Process) -> None:
         """Let a process out of memory with all that it holds."""
-        if self.memory.processes.get(process.pid) is process:
-            del self.memory.processes[process.pid]
+        self.memory.leave(process)
         self.users.forget(process.pcb)
         self.runs.stop(process)
         _tell_watchers(process)

@@ -33,6 +33,8 @@ class Memory:
     processes: dict[str, Process] = field(default_factory=dict)
     tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
     _loading: dict[str, "asyncio.Future[Process | None]"] = field(default_factory=dict)
+    _left: set[str] = field(default_factory=set)
+    _families: dict[str, "asyncio.Future[None]"] = field(default_factory=dict)
 
     async def load(self, pid: str) -> Process | None:
         """Return the process of a live mission, from memory or the store; None if it ended.
@@ -49,7 +51,27 @@ class Memory:
             shared.add_done_callback(lambda _: self._loading.pop(pid, None))
         return await asyncio.shield(shared)
 
+    def leave(self, process: Process) -> None:
+        """Let a process out of memory."""
+        if self.processes.get(process.pid) is process:
+            del self.processes[process.pid]
+        if process.pid in self._loading:
+            self._left.add(process.pid)
+
     async def _load(self, pid: str) -> Process | None:
+        process = await self._read(pid)
+        while pid in self._left:  # a new one came and went, as its rows were read
+            self._left.discard(pid)
+            process = await self._read(pid)
+        if process is not None and process.pcb.state is not State.TERMINATED:
+            present = self.processes.setdefault(pid, process)
+            if present.journal is not None:
+                process = present
+        if process is not None:
+            self.touched(process)
+        return process
+
+    async def _read(self, pid: str) -> Process | None:
         process = self.processes.get(pid)
         if process is None:
             pcb = await self.store.mission(pid)
@@ -62,9 +84,6 @@ class Memory:
         await self._open_family_accounts(process.pcb)
         process.journal = Journal(records)
         process.interrupts = {record.interrupt_id: record for record in pending}
-        if process.pcb.state is not State.TERMINATED:
-            self.processes.setdefault(pid, process)
-        self.touched(process)
         return process
 
     async def _open_family_accounts(self, pcb: ProcessControlBlock) -> None:
@@ -73,6 +92,14 @@ class Memory:
         related = pcb.parent_pid is not None or pcb.children
         if not related or root_pid in self.budget.accounts:
             return
+        # Read once for all: a second reading could end after the family has, and bring it back.
+        shared = self._families.get(root_pid)
+        if shared is None:
+            shared = self._families[root_pid] = asyncio.ensure_future(self._open_family(root_pid))
+            shared.add_done_callback(lambda _: self._families.pop(root_pid, None))
+        await asyncio.shield(shared)
+
+    async def _open_family(self, root_pid: str) -> None:
         family: list[ProcessControlBlock] = []
         left = [root_pid]
         while left:

@@ -61,6 +61,7 @@ class Run:
     """One execution of a program.
 
     ``code_running`` counts the branches that are executing code rather than waiting in a call.
+    ``cut``: a call was cancelled from outside, and the mission is about to end for it.
     ``first_here``: none before it has streamed text in this life of the server.
     """
 
@@ -69,6 +70,7 @@ class Run:
         self.journal = journal
         self.code_running = 0
         self.closed = False
+        self.cut = False
         self.instants: list[StepRecord] = []
         self.pending: dict[str, Call] = {}
         self._host = host
@@ -97,7 +99,7 @@ class Run:
             # A program may raise anything, SystemExit too: that is its mission's end, no more.
             error = raised
         self.code_running -= 1
-        if self.closed:
+        if self.closed or self.cut:
             return
         unmade = self.journal.expected() if self.journal.replaying else None
         unmade = unmade or next(iter(self.journal.open.values()), None)
@@ -116,7 +118,7 @@ class Run:
 
     async def call(self, call: Call) -> StepRecord:
         """Make a call and return its outcome's record once it is this one's turn."""
-        if self.closed:
+        if self.closed or self.cut:
             await self.suspend()
         try:
             self.journal.check(call.step, call.kind, call.name, call.sha256)
@@ -139,7 +141,7 @@ class Run:
 
     def advance(self) -> None:
         """Deliver the next outcome if the program is still and the mission runs."""
-        if self.closed or self.code_running or not self._host.may_deliver(self):
+        if self.closed or self.cut or self.code_running or not self._host.may_deliver(self):
             return
         record = self.journal.expected()
         if record is not None:
@@ -241,7 +243,8 @@ class Run:
             if not fan.done.done():
                 fan.done.set_exception(Parked())
         elif fan.left == 0:
-            fan.done.set_result(None)
+            if not fan.done.done():  # else whoever waited was cancelled from outside
+                fan.done.set_result(None)
         else:
             self.code_running -= 1
             self.advance()
@@ -253,7 +256,8 @@ class Run:
 
         ``asyncio.timeout`` and its like cut a call at a moment that no journal knows.
         """
-        if not self.closed:
+        if not (self.closed or self.cut):
+            self.cut = True
             self._host.run_cut(self, step)
 
     async def suspend(self) -> Any:

@@ -150,9 +150,7 @@ class Course:
                 await world.drain(self.chance.pick((0.0, 0.1, 3.0)))
             case "before" | "after" | "broken_before" | "broken_after":
                 weather.trap = trouble
-                async with asyncio.timeout(30):
-                    await _quiet(world)
-                weather.trap = None
+                await _sprung(world, 30.0)
             case "full" | "tight":
                 setattr(weather, trouble, True)
                 await asyncio.sleep(self.chance.delay(3.0))
@@ -279,9 +277,12 @@ class Course:
         )
 
 
-async def _quiet(world: World) -> None:
-    while world.life.alive and world.weather.trap is not None:
+async def _sprung(world: World, patience_s: float) -> None:
+    """Wait until a commit has met the trap, or take it away."""
+    until = world.loop.time() + patience_s
+    while world.life.alive and world.weather.trap is not None and world.loop.time() < until:
         await asyncio.sleep(0.05)
+    world.weather.trap = None
 
 
 def a_good_answer(chance: Chance, question: dict[str, Any]) -> Answer:

@@ -112,6 +112,11 @@ class FaultyStore(Reading):
         """Whether everything handed over was written and delivered."""
         return not (self._queue or self._coming or self._writing)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the tower knows of everything that is committed."""
+        return self.idle and not self._broken
+
     def submit(self, unit: Unit) -> None:
         """Hand a unit over."""
         self._queue.append(unit)

@@ -10,6 +10,7 @@ import contextvars
 import heapq
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from traceback import format_exception
 from typing import Any
 
 from tests.rig.virtual_loop import VirtualLoop
@@ -50,7 +51,7 @@ class Life:
     def unheard(self) -> list[str]:
         """Return what tasks raised that nobody asked for."""
         return [
-            f"{task.get_coro()} raised {task.exception()!r}"
+            f"{task.get_coro()} raised {''.join(format_exception(task.exception()))}"
             for task in self.tasks
             if task.done() and not task.cancelled() and task._log_traceback
         ]

@@ -390,7 +390,7 @@ class Person:
     def _compare(self, snapshot: list[Json]) -> None:
         """A snapshot is exact as of the last commit that the tower has learned of."""
         world = self.world
-        if world.store is None or not world.store.idle:
+        if world.store is None or not world.store.settled:
             return
         shown = {each["mission_id"]: each["state"] for each in snapshot}
         known = {

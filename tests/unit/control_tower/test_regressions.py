@@ -1,9 +1,11 @@
 """What the simulation found: each bug with the smallest world that shows it."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -19,7 +21,7 @@ from control_tower.journal import Divergence
 from control_tower.limits import TowerLimits
 from control_tower.ports import EffectContext, InterruptQuery, ModelRequest, ModelTurn
 from control_tower.quotas import ResourceQuota
-from control_tower.records import Priority
+from control_tower.records import Priority, StepRecord, StepStatus
 from control_tower.unit import StoreFailed, Unit
 from tests.rig.tower import ALICE, Modelling, World
 
@@ -706,5 +708,209 @@ def test_a_unit_that_cannot_be_stored_holds_its_mission() -> None:
         mission = await world.tower.mission(ALICE, pid)
         assert (mission["state"], mission["error"]["code"]) == ("paused", "internal")
         assert (await world.tower.cancel(ALICE, pid))["outcome"] == "cancelled"
+
+    world.run(scenario)
+
+
+def test_a_call_cut_from_outside_may_leave_branches_behind() -> None:
+    """Their ends find nobody waiting, and the mission fails for the cut alone."""
+    world = World()
+
+    async def quick(ctx: Context) -> None:
+        await asyncio.sleep(0.1001)
+
+    async def main(ctx: Context) -> str:
+        async with asyncio.timeout(0.1):
+            await ctx.parallel(quick, quick)
+        return "?"
+
+    world.agent(main)
+    complaints: list[object] = []
+    world.loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def scenario() -> None:
+        submit, pending = world.store.submit, list[Unit]()
+        pid = await world.submit()
+        world.store.submit = pending.append  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(1)
+        world.store.submit = submit  # type: ignore[method-assign]
+        for unit in pending:
+            submit(unit)
+        mission = await world.ended(pid, 5)
+        assert mission["error"]["code"] == "foreign_cancellation"
+
+    world.run(scenario)
+    gc.collect()
+    assert not complaints
+
+
+def test_what_a_child_added_to_a_shared_quota_is_covered_after_a_crash() -> None:
+    """The extension of a child that draws on its parent's account is the account's."""
+    world = World()
+
+    async def look() -> str:
+        return "seen"
+
+    async def child(ctx: Context) -> str:
+        await ctx.tool("look")
+        await ctx.tool("look")
+        await ctx.sleep(5)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        born = await ctx.spawn("child", "go")
+        return str(await born.result())
+
+    world.tools.add(look)
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=1))
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        question = await world.question(child_pid)
+        more = DecisionAnswer(decision="extend", quota=QuotaIncrease(max_tool_calls=5))
+        await world.tower.answer(ALICE, question["interrupt_id"], more)
+        await asyncio.sleep(1)
+        await world.restart()
+        await asyncio.sleep(1)
+        await world.tower.explain(ALICE, child_pid)
+        await world.tower.set_priority(ALICE, child_pid, Priority.LOW)
+        account = world.tower._a.budget.accounts[pid]
+        assert account.used.tool_calls == account.quota.max_tool_calls == 2
+        mission = await world.ended(pid)
+        assert (mission["usage"]["tool_calls"], mission["quota"]["max_tool_calls"]) == (2, 2)
+
+    world.run(scenario)
+
+
+def test_a_cut_program_gets_no_more_outcomes() -> None:
+    """One that comes while the mission's end is on its way finds its call cancelled."""
+    world = World()
+
+    async def slow() -> str:
+        await asyncio.sleep(0.15)
+        return "slow"
+
+    async def main(ctx: Context) -> str:
+        async def one(inner: Context) -> Any:
+            async with asyncio.timeout(0.1):
+                return await inner.step("slow", slow, idempotent=True)
+
+        async def other(inner: Context) -> None:
+            await asyncio.sleep(0.3)
+
+        await ctx.parallel(one, other)
+        return "?"
+
+    world.agent(main)
+    complaints: list[object] = []
+    world.loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def scenario() -> None:
+        submit, pending = world.store.submit, list[Unit]()
+        pid = await world.submit()
+        process = world.tower._a.memory.processes[pid]
+        await asyncio.sleep(0.05)
+        world.store.submit = pending.append  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(0.06)
+        (ending,) = pending
+        journal, run = process.journal, process.run
+        assert journal is not None
+        assert run is not None
+        record = journal.find("1.1.1")
+        assert record is not None
+        done = msgspec.structs.replace(record, status=StepStatus.COMPLETED, offset=99)
+        journal.put(done)  # as when the outcome was committed just before the cut
+        run.advance()
+        await asyncio.sleep(0.3)
+        world.store.submit = submit  # type: ignore[method-assign]
+        submit(ending)
+        mission = await world.ended(pid, 5)
+        assert mission["error"]["code"] == "foreign_cancellation"
+
+    world.run(scenario)
+    gc.collect()
+    assert not complaints
+
+
+def test_a_child_asked_for_before_its_parent_knows_of_it_is_one_process() -> None:
+    """Its row can be read between its commit and the completion that takes it in."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        await ctx.sleep(100)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        await ctx.spawn("child", "go")
+        await ctx.sleep(100)
+        return "done"
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        await world.submit()
+        delivery, held = world.store._delivery, []
+        deliver = delivery.deliver
+        delivery.deliver = lambda *group: held.append(group)  # type: ignore[method-assign]
+        while not (rows := await world.store.live_missions(None, 10))[1:]:
+            await asyncio.sleep(0)
+        child_pid = rows[1].pid
+        memory = world.tower._a.memory
+        steps = world.store.steps
+
+        async def slow_steps(pid: str) -> list[StepRecord]:
+            read = await steps(pid)
+            if held:
+                delivery.deliver = deliver  # type: ignore[method-assign]
+                deliver(*held.pop())
+                await asyncio.sleep(1)
+            return read
+
+        world.store.steps = slow_steps  # type: ignore[method-assign]
+        loaded = await memory.load(child_pid)
+        assert loaded is memory.processes[child_pid]
+        assert (await world.tower.cancel(ALICE, child_pid))["outcome"] == "cancelled"
+
+    world.run(scenario)
+
+
+def test_a_familys_accounts_are_read_once_for_all_who_ask() -> None:
+    """A second reading could end after the family has, and would bring its accounts back."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        await ctx.sleep(100)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        await ctx.spawn("child", "go")
+        return await ctx.clarify("Which?")
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        await world.restart()
+        mission, delays = world.store.mission, iter([0, 0, 10])
+
+        async def slow_mission(asked: str) -> Any:
+            read = await mission(asked)
+            await asyncio.sleep(next(delays, 0) if asked == pid else 0)
+            return read
+
+        world.store.mission = slow_mission  # type: ignore[method-assign,assignment]
+        lower = asyncio.ensure_future(world.tower.set_priority(ALICE, child_pid, Priority.LOW))
+        await asyncio.sleep(1)
+        await world.tower.cancel(ALICE, pid)
+        await asyncio.gather(lower, return_exceptions=True)
+        await asyncio.sleep(20)
+        assert not world.tower._a.budget.accounts
 
     world.run(scenario)
