@@ -32,13 +32,13 @@ from tests.integration.tower_process import TowerProcess
 APP = Path(__file__).parent / "apps" / "ledgered.py"
 SETTINGS = {
     "TOWER_RATE_LIMITS": "off",
-    "TOWER_MAX_RUNNING": "10",
+    "TOWER_MAX_RUNNING": "4",
     "TOWER_PARK_AFTER_S": "0.3",
     "TOWER_LOG_LEVEL": "warning",
 }
 IN_FLIGHT = 20
 LONGEST_LIFE_S = 1.5
-FINISH_S = 30.0
+FINISH_S = 60.0
 
 TRIGGERS = (
     "step.started",

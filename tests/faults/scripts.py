@@ -52,7 +52,9 @@ class Author:
             return [self._random.choice(ASKS), self._label()]
         if depth < 2 and dice < 0.78:
             return self._nest(depth)
-        if depth == 0 and not teller and dice < 0.84:
+        if depth == 0 and dice < 0.81:
+            return ["work", self._label(), self._random.randint(20, 80)]
+        if depth == 0 and not teller and dice < 0.86:
             return ["say", self._label(), self._random.randint(3, 20)]
         return self._small(self._random.choice(REST))
 

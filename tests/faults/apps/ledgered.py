@@ -133,6 +133,13 @@ async def do_look_up(ctx: Context, *arguments: Any) -> Any:
     return await ctx.step("look_up", look_up, *arguments, idempotent=True)
 
 
+async def do_work(ctx: Context, label: str, count: int) -> str:
+    """Make many small steps without a rest."""
+    for number in range(count):
+        await ctx.step("work", look_up, f"{label}.{number}", 0, 20, idempotent=True)
+    return label
+
+
 async def do_ask(ctx: Context, label: str) -> str:
     """Ask for words."""
     return await ctx.clarify(label)
