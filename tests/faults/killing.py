@@ -68,19 +68,24 @@ class Deathtrap:
     Attributes:
         what: the thing at a client that triggers the kill; None to wait for time only.
         left: how many of them are to come.
+        delay_s: how long after the last of them; 0 is in the middle of what the client does.
     """
 
     tower: TowerProcess
     what: str | None
     left: int
+    delay_s: float
     killed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def notice(self, what: str) -> None:
-        """Kill at once, in the middle of whatever the client does, if this is it."""
-        if what == self.what:
-            self.left -= 1
-            if self.left == 0:
-                self.kill()
+        """Kill if this is it."""
+        if what != self.what:
+            return
+        self.left -= 1
+        if self.left == 0 and self.delay_s:
+            asyncio.get_running_loop().call_later(self.delay_s, self.kill)
+        elif self.left == 0:
+            self.kill()
 
     def kill(self) -> None:
         """Kill, once."""
@@ -129,7 +134,8 @@ class Supervisor:
         if dice < 0.15:
             return await self._die_starting()
         what = self.random.choice(TRIGGERS) if dice < 0.6 else None
-        trap = Deathtrap(self.tower, what, self.random.randint(1, 12))
+        delay_s = self.random.choice((0.0, self.random.uniform(0.0005, 0.01)))
+        trap = Deathtrap(self.tower, what, self.random.randint(1, 8), delay_s)
         patience_s = self.random.uniform(0.02, LONGEST_LIFE_S) if what is None else LONGEST_LIFE_S
         await asyncio.to_thread(self.tower.start)
         self._trap = trap

@@ -276,6 +276,7 @@ def _figures(
         "missions": types["mission.submitted"],
         "submits acknowledged": len(ledger.submitted),
         "submits sent again": ledger.resent["mission.submit"],
+        "of which known already": sum(r["duplicate"] for r in ledger.submitted.values()),
         "answers acknowledged": len(ledger.answered),
         "answers sent again": sum(
             ledger.resent[method] for method in ("confirm", "clarify", "interrupt.answer")

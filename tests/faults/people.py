@@ -19,6 +19,9 @@ from tests.faults.scripts import Author, approves, words_for
 from tests.faults.witness import TERMINAL, Event, Ledger, Sink
 from tests.integration.tower_process import Refused
 
+DROPPED = 0.04
+"""Of the calls: how many lose their connection, kills aside."""
+
 
 class Place(Protocol):
     """Where the server is, as the clients know it."""
@@ -122,6 +125,8 @@ class Person:
             if again:
                 self._shared.ledger.resent[method] += 1
                 params |= self.repeated(method, params)
+            elif self._shared.random.random() < DROPPED:
+                self._drop_soon(self._line)
             try:
                 return await self._line.call(method, **params)
             except Lost:
@@ -134,6 +139,11 @@ class Person:
                     raise
                 await asyncio.sleep(0.05)
         raise AssertionError("never")
+
+    def _drop_soon(self, line: Line) -> None:
+        """Lose the connection about when the reply comes: was the call heard, or not?"""
+        delay_s = self._shared.random.uniform(0, 0.008)
+        asyncio.get_running_loop().call_later(delay_s, line.connection.transport.abort)
 
     def repeated(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return what is different in a call that is made again."""
