@@ -355,7 +355,8 @@ class Lifecycle:
                 continue
             p.save_interrupt(interrupts.closed(question, InterruptStatus.CANCELLED, p.now))
             p.event(InterruptCancelled(interrupt_id=interrupt_id, kind=question.kind.value, by=by))
-            self.timers.cancel(Alarm(p.pcb.pid, EXPIRY, interrupt_id))
+            alarm = Alarm(p.pcb.pid, EXPIRY, interrupt_id)
+            p.then.append(partial(self._cancel_alarm, alarm))
 
     def _cancel_alarms(self, p: Proposal) -> None:
         for what in (DEADLINE, RUNTIME, RUNTIME_WARNING, PARK, LOOK):

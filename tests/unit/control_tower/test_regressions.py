@@ -914,3 +914,35 @@ def test_a_familys_accounts_are_read_once_for_all_who_ask() -> None:
         assert not world.tower._a.budget.accounts
 
     world.run(scenario)
+
+
+def test_a_question_put_in_the_moment_of_the_end_leaves_no_alarm() -> None:
+    """Its alarm would be set at the commit, after the end had cancelled it."""
+    world = World()
+
+    async def emit(ctx: Context) -> None:
+        await ctx.emit("first")
+
+    async def ask(ctx: Context) -> None:
+        await ctx.clarify("Which?")
+
+    async def use(ctx: Context) -> None:
+        await ctx.tool("look")
+
+    async def main(ctx: Context) -> str:
+        await ctx.parallel(emit, ask, use)
+        return "?"
+
+    async def look() -> None:
+        """Never called."""
+
+    world.tools.add(look)
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=0, on_limit="fail"))
+        assert (await world.ended(pid, 5))["outcome"] == "quota_exceeded"
+        assert "interrupt.raised" in world.ledger.types(pid)
+        assert len(world.tower._a.timers) == 0
+
+    world.run(scenario)
