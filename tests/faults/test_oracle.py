@@ -96,7 +96,7 @@ class Court:
         shared = Shared(Nowhere(), self.ledger, self.sink, Random(0), itertools.count(1))
         self.watcher = Watcher("operator", shared, ["system"], 0)
         self.ledger.missions["k"] = (MISSION, "worker")
-        self.ledger.submitted["k"] = {"mission_id": "m", "offset": 2}
+        self.ledger.submitted["k"] = {"mission_id": "m", "offset": 2, "duplicate": False}
         self.ledger.answered["i2"] = {"answer": "words for k-2"}
         self.acts("k-1", attempt=2)
         for event, text in self.log():
@@ -145,7 +145,7 @@ def miss_one(court: Court) -> None:
 
 def lose_a_submit(court: Court) -> None:
     """Acknowledged, and not there."""
-    court.ledger.submitted["x"] = {"mission_id": "gone", "offset": 3}
+    court.ledger.submitted["x"] = {"mission_id": "gone", "offset": 3, "duplicate": False}
 
 
 def lose_an_answer(court: Court) -> None:
