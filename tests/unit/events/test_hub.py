@@ -323,6 +323,17 @@ def test_a_tick_larger_than_the_bound_is_read_at_the_clients_pace() -> None:
     assert sink.closed is None
 
 
+def test_a_call_in_the_middle_of_a_large_tick_loses_nothing_of_it() -> None:
+    """What the topics before it were told is not told under those behind it."""
+    rig = Rig(HubLimits(buffer_bytes=5_000))
+    sink, subscriber = rig.watch("system")
+    rig.publish(count=50)
+    rig.subscribe(subscriber, [Filter("system")])
+    rig.publish(count=50)
+    rig.turns.run()
+    assert sink.offsets() == list(range(1, 101))
+
+
 def test_a_replay_waits_for_its_reader() -> None:
     """One chunk at a time, and it is never a reason to close."""
     rig = Rig(HubLimits(buffer_bytes=100_000, ring=RingBounds(events=8)), past=5_000)
