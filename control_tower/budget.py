@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from control_tower import errors
-from control_tower.accounts import NOTHING, Account, MustWait, OverLimit, QuotaWarning
+from control_tower.accounts import LIMITS, NOTHING, Account, MustWait, OverLimit, QuotaWarning
 from control_tower.calls import Call, Kind
 from control_tower.commands import QuotaIncrease
 from control_tower.lifecycle import PARENT_ENDED, Lifecycle
@@ -68,20 +68,22 @@ class Budget:
         """Open the accounts of a family after a restart: a root and its live descendants.
 
         ``family`` is ordered, parents before children. A descendant that draws on another's
-        account has its use counted there; one with its own has it carved out again.
+        account has its use counted there, and what a person added to its limits, which is stored
+        with it; one with its own has it carved out again.
         """
         for pcb in family:
             if pcb.account_pid is not None or pcb.pid in self.accounts:
                 continue
-            used = pcb.usage
+            quota, used = pcb.quota, pcb.usage
             for other in family:
                 if other.account_pid == pcb.pid:
                     used = used.plus(msgspec.structs.replace(other.usage, elapsed_seconds=0.0))
+                    quota = _higher(quota, other.quota)
             parent = next((each for each in family if each.pid == pcb.parent_pid), None)
             if parent is None:
-                self.accounts[pcb.pid] = Account(pcb.quota, used, warned=pcb.warned)
+                self.accounts[pcb.pid] = Account(quota, used, warned=pcb.warned)
             elif (above := self.find(parent)) is not None:
-                self.accounts[pcb.pid] = above.adopt(pcb.quota, used, warned=pcb.warned)
+                self.accounts[pcb.pid] = above.adopt(quota, used, warned=pcb.warned)
             if pcb.pid in self.accounts:
                 self.accounts[pcb.pid].cover()
 
@@ -256,14 +258,40 @@ class Budget:
         account = self.find(p.pcb)
         if account is None:
             raise errors.Conflict("The mission whose quota this one shares has ended.")
-        before = account.quota
-        account.extend(increase)
-        if (p.pcb.account_pid or p.pcb.pid) == p.pcb.pid:
-            p.edit(quota=account.quota)
-        for name in before.__struct_fields__:
-            old, new = getattr(before, name), getattr(account.quota, name)
-            if old != new:
-                resource = "elapsed_seconds" if name == "timeout_seconds" else name[4:]
-                used = getattr(account.used, resource)
-                p.event(QuotaExtended(resource=resource, used=used, limit=new))
+        before, timed_s = account.quota, p.pcb.quota.timeout_seconds
+        if p.pcb.account_pid is None:
+            account.extend(increase)
+            after = account.quota
+        else:  # the limits are its relative's, the time is its own
+            account.extend(msgspec.structs.replace(increase, timeout_seconds=0))
+            before = msgspec.structs.replace(before, timeout_seconds=timed_s)
+            raised_s = None if timed_s is None else timed_s + increase.timeout_seconds
+            after = msgspec.structs.replace(account.quota, timeout_seconds=raised_s)
+        p.edit(quota=after)
+        self._say_extended(p, account, before)
         self._made_room(p)
+
+    @staticmethod
+    def _say_extended(p: Proposal, account: Account, before: ResourceQuota) -> None:
+        for name in before.__struct_fields__:
+            new = getattr(p.pcb.quota, name)
+            if getattr(before, name) == new:
+                continue
+            if name == "timeout_seconds":
+                resource, used = "elapsed_seconds", p.pcb.usage.elapsed_seconds
+            else:
+                resource = name.removeprefix("max_")
+                used = getattr(account.used, resource)
+            p.event(QuotaExtended(resource=resource, used=used, limit=new))
+
+
+def _higher(quota: ResourceQuota, other: ResourceQuota) -> ResourceQuota:
+    """Return the higher limits of two; time is each mission's own."""
+    raised = {
+        name: max(limit, getattr(other, name))
+        for name in LIMITS.values()
+        if name != "timeout_seconds"
+        and (limit := getattr(quota, name)) is not None
+        and getattr(other, name) is not None
+    }
+    return msgspec.structs.replace(quota, **raised)

@@ -52,6 +52,10 @@ log = structlog.get_logger()
 DEADLINE = "deadline"
 RUNTIME = "runtime"
 RUNTIME_WARNING = "runtime_warning"
+
+SOON_S = 0.001
+"""Less running time than that is none: alarms ring to the microsecond."""
+
 PARK = "park"
 LOOK = "look"
 
@@ -150,6 +154,17 @@ class Lifecycle:
 
     def _cancel_alarm(self, alarm: Alarm, _: Commit) -> None:
         self.timers.cancel(alarm)
+
+    def may_run_on(self, p: Proposal) -> bool:
+        """Whether there is running time left after all, because a person added some."""
+        since, limit = p.process.running_since, p.pcb.quota.timeout_seconds
+        if since is None or limit is None:
+            return True
+        left = limit - p.pcb.usage.elapsed_seconds - max(0.0, p.now - since)
+        if left < SOON_S:
+            return False
+        p.then.append(lambda _: self.timers.set(Alarm(p.pcb.pid, RUNTIME, ""), p.now + left))
+        return True
 
     def warn_of_time(self, p: Proposal) -> None:
         """80 % of the running time is used; said once."""

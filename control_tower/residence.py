@@ -256,7 +256,8 @@ class Residence:
             case "runtime_warning":
                 self.lifecycle.warn_of_time(p)
             case "runtime" if p.pcb.state is State.RUNNING:
-                self._time_out(p, "Its running time is used up.")
+                if not self.lifecycle.may_run_on(p):
+                    self._time_out(p, "Its running time is used up.")
 
     def _expire(self, p: Proposal, interrupt_id: str) -> None:
         question = p.find_interrupt(interrupt_id)

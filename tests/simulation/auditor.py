@@ -69,6 +69,7 @@ class Auditor:
         self.keys: dict[tuple[str, str], dict[str, Any]] = {}
         self.terminal: dict[str, int] = {}
         self.extended: set[str] = set()
+        self.first_quotas: dict[str, int | None] = {}
         self.retries: dict[tuple[str, str], int] = {}
         self.screen = Screen(self)
         self.lines = Lines(self)
@@ -125,6 +126,7 @@ class Auditor:
         pid, before = pcb.pid, self.missions.get(pcb.pid)
         said = [event.type for event in commit.events if event.scope.mission_id == pid]
         if new:
+            self.first_quotas[pid] = pcb.quota.max_llm_calls
             if before is not None:
                 self.breach(f"{pid}: inserted twice")
             source = pcb.state if pcb.parent_pid else State.NEW

@@ -198,7 +198,8 @@ class FaultyStore(Reading):
         for left in range(count - 1, -1, -1):
             unit, outcome = self._coming.popleft()
             self._delivery.deliver([unit], [outcome])
-            self._delivered()
+            if not self._broken:
+                self._delivered()
             if self._cut and left:
                 self._loop.call_soon(self._deliver, left)
                 return

@@ -16,7 +16,7 @@ from control_tower.run import Run
 from control_tower.states import Outcome, State
 from control_tower.store import InlineStore
 from events.types import Committed
-from tests.simulation.people import Ledger
+from tests.simulation.people import INCREASE, Ledger
 from tests.simulation.tooling import Minds
 from tests.simulation.world import World
 
@@ -105,6 +105,11 @@ def _judge_ledger(world: World, ledger: Ledger) -> None:
         record = auditor.interrupts.get(interrupt_id)
         if record is None or record.answer != said:
             auditor.breach(f"{interrupt_id}: acknowledged {said}, stored {record}")
+    for pid, times in ledger.extended.items():
+        first, last = auditor.first_quotas[pid], auditor.missions[pid].quota.max_llm_calls
+        wanted = None if first is None else first + times * INCREASE.max_llm_calls
+        if wanted is not None and (last is None or last < wanted):
+            auditor.breach(f"{pid}: extended {times} times from {first}, now {last}")
     for reply in ledger.cancelled:
         pcb = auditor.missions[reply["mission_id"]]
         if pcb.outcome is None or pcb.outcome.value != reply["outcome"]:

@@ -744,8 +744,8 @@ def test_a_call_cut_from_outside_may_leave_branches_behind() -> None:
     assert not complaints
 
 
-def test_what_a_child_added_to_a_shared_quota_is_covered_after_a_crash() -> None:
-    """The extension of a child that draws on its parent's account is the account's."""
+def test_what_a_child_added_to_a_shared_quota_survives_a_crash() -> None:
+    """The limits are its parent's; they are stored with the child until the parent says them."""
     world = World()
 
     async def look() -> str:
@@ -778,9 +778,9 @@ def test_what_a_child_added_to_a_shared_quota_is_covered_after_a_crash() -> None
         await world.tower.explain(ALICE, child_pid)
         await world.tower.set_priority(ALICE, child_pid, Priority.LOW)
         account = world.tower._a.budget.accounts[pid]
-        assert account.used.tool_calls == account.quota.max_tool_calls == 2
+        assert (account.used.tool_calls, account.quota.max_tool_calls) == (2, 6)
         mission = await world.ended(pid)
-        assert (mission["usage"]["tool_calls"], mission["quota"]["max_tool_calls"]) == (2, 2)
+        assert (mission["usage"]["tool_calls"], mission["quota"]["max_tool_calls"]) == (2, 6)
 
     world.run(scenario)
 
@@ -944,5 +944,56 @@ def test_a_question_put_in_the_moment_of_the_end_leaves_no_alarm() -> None:
         assert (await world.ended(pid, 5))["outcome"] == "quota_exceeded"
         assert "interrupt.raised" in world.ledger.types(pid)
         assert len(world.tower._a.timers) == 0
+
+    world.run(scenario)
+
+
+def test_running_time_that_a_person_adds_counts_while_the_mission_runs() -> None:
+    """The alarm was set for the old limit; it looks at the new one before it ends anything."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.step("work", asyncio.sleep, 15, idempotent=True)
+        return "done"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(timeout_seconds=10))
+        late = await world.submit(quota=ResourceQuota(timeout_seconds=10), on_busy="parallel")
+        await asyncio.sleep(5)
+        for mission, seconds in ((pid, 6), (late, 1)):
+            await world.tower.extend_quota(ALICE, mission, QuotaIncrease(timeout_seconds=seconds))
+        assert (await world.ended(late))["outcome"] == "timed_out"
+        assert 11 <= world.loop.time() < 11.5
+        assert (await world.ended(pid))["result"] == "done"
+
+    world.run(scenario)
+
+
+def test_running_time_added_to_a_child_is_the_childs_own() -> None:
+    """Even when all its other limits are its parent's."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        await ctx.step("work", asyncio.sleep, 15, idempotent=True)
+        return "done"
+
+    async def main(ctx: Context) -> str:
+        born = await ctx.spawn("child", "go")
+        return str(await born.result())
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(timeout_seconds=10))
+        await asyncio.sleep(1)
+        child_pid = (await world.tower.mission(ALICE, pid))["children"][0]
+        await world.tower.extend_quota(ALICE, child_pid, QuotaIncrease(timeout_seconds=10))
+        mission = await world.ended(pid)
+        assert (mission["result"], mission["quota"]["timeout_seconds"]) == ("done", 10)
+        extended = world.ledger.last(child_pid, "quota.extended")["data"]
+        assert (extended["resource"], extended["limit"]) == ("elapsed_seconds", 20)
 
     world.run(scenario)
