@@ -25,7 +25,7 @@ from control_tower.calls import (
     Sleep,
     Spawn,
 )
-from control_tower.errors import AgentError, BreakerOpen, ToolTimeout, agent_error
+from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolTimeout, agent_error
 from control_tower.journal import FINAL
 from control_tower.outcomes import complete, error_json, fail, new_record, say_retry, say_started
 from control_tower.ports import ModelRequest, ToolPlan, Tools
@@ -315,6 +315,8 @@ def _tool_call(p: Proposal, record: StepRecord, end: EffectEnd) -> InsertToolCal
         status = "unknown"
     elif isinstance(end.error, ToolTimeout):
         status = "timeout"
+    elif isinstance(end.error, ToolFailed) and not end.error.transient:
+        status = "rejected"  # the tool is well; what it was asked for cannot be done
     elif end.error is not None:
         status = "error"
     error = None if end.error is None else error_json(end.error.code, end.error.message)["message"]
