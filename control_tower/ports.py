@@ -55,7 +55,10 @@ class MissionQuery:
 
 @dataclass(slots=True, frozen=True)
 class InterruptQuery:
-    """A filter over interrupts, oldest first. ``after`` is the last id of the page before."""
+    """A filter over interrupts, oldest first. ``after`` is the last id of the page before.
+
+    ``newest_first`` turns the order round.
+    """
 
     user_id: str | None = None
     session_id: str | None = None
@@ -64,6 +67,7 @@ class InterruptQuery:
     status: str | None = "pending"
     limit: int = 100
     after: str | None = None
+    newest_first: bool = False
 
 
 @dataclass(slots=True, frozen=True)

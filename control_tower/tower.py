@@ -6,6 +6,7 @@ them. Another user's things look exactly like things that do not exist.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -448,17 +449,9 @@ class Tower:
         return await self._a.kernel.command(process, change, ack)
 
     async def interrupts(self, caller: Caller, query: InterruptQuery) -> list[JsonObject]:
-        """Return a page of interrupts, oldest first; a user sees their own."""
+        """Return a page of interrupts in the query's order; a user sees their own."""
         if not caller.reads_all:
-            query = InterruptQuery(
-                user_id=caller.user_id,
-                session_id=query.session_id,
-                mission_id=query.mission_id,
-                kind=query.kind,
-                status=query.status,
-                limit=query.limit,
-                after=query.after,
-            )
+            query = replace(query, user_id=caller.user_id)
         return [interrupt_json(record) for record in await self._a.store.interrupts(query)]
 
     async def interrupt(self, caller: Caller, interrupt_id: str) -> JsonObject:

@@ -92,25 +92,26 @@ def interrupt(connection: sqlite3.Connection, interrupt_id: str) -> InterruptRec
     return None if row is None else _decode_interrupt(row[0])
 
 
-@lru_cache(maxsize=64)
-def _interrupts(names: frozenset[str]) -> Query:
+@lru_cache(maxsize=128)
+def _interrupts(names: frozenset[str], newest_first: bool) -> Query:
+    no = interrupts.c.no
     conditions = {
         "user_no": interrupts.c.user_no == bindparam("user_no"),
         "session_no": interrupts.c.session_no == bindparam("session_no"),
         "mission_no": interrupts.c.mission_no == bindparam("mission_no"),
         "kind": interrupts.c.kind == bindparam("kind"),
         "status": interrupts.c.status == bindparam("status"),
-        "beyond": interrupts.c.no > bindparam("beyond"),
+        "beyond": no < bindparam("beyond") if newest_first else no > bindparam("beyond"),
     }
     return Query(
         filtered(select(interrupts.c.record), conditions, names)
-        .order_by(interrupts.c.no)
+        .order_by(no.desc() if newest_first else no)
         .limit(bindparam("most"))
     )
 
 
 def list_interrupts(connection: sqlite3.Connection, query: InterruptQuery) -> list[InterruptRecord]:
-    """Return a page of interrupts, oldest first."""
+    """Return a page of interrupts in the query's order."""
     values = scoped(connection, query.user_id, query.session_id)
     if query.mission_id is not None:
         values["mission_no"] = numbers.mission_no(connection, query.mission_id)
@@ -120,5 +121,6 @@ def list_interrupts(connection: sqlite3.Connection, query: InterruptQuery) -> li
         values["status"] = query.status
     if query.after is not None:
         values["beyond"] = numbers.number_of(_INTERRUPT_NO, connection, query.after)
-    rows = _interrupts(frozenset(values)).all(connection, **values, most=query.limit)
+    statement = _interrupts(frozenset(values), query.newest_first)
+    rows = statement.all(connection, **values, most=query.limit)
     return [_decode_interrupt(record) for (record,) in rows]

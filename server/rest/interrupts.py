@@ -21,13 +21,14 @@ Kind = Literal["confirmation", "clarification", "resource_exhausted", "unknown_o
 
 
 class InterruptListQuery(Query):
-    """A filter over interrupts, oldest first."""
+    """A filter over interrupts."""
 
     status: Literal["pending", "resolved", "expired", "cancelled", "any"] = "pending"
     kind: Kind | None = None
     session_id: Id | None = None
     mission_id: Id | None = None
     user_id: Id | None = None
+    order: Literal["oldest", "newest"] = Field("oldest", description="which come first")
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     cursor: Id | None = Field(
         None,
@@ -96,6 +97,7 @@ async def list_interrupts(call: Call[None, InterruptListQuery]) -> Response:
             status=None if query.status == "any" else query.status,
             limit=limit,
             after=after,
+            newest_first=query.order == "newest",
         )
         return await tower.interrupts(call.caller, wanted)
 

@@ -141,9 +141,11 @@ async def test_live_missions_come_by_pid_for_recovery(store: StoreAndLog) -> Non
         (InterruptQuery(kind="confirmation"), ["i_2"]),
         (InterruptQuery(limit=1), ["i_1"]),
         (InterruptQuery(limit=5, after="i_1"), ["i_2", "i_4"]),
+        (InterruptQuery(newest_first=True), ["i_4", "i_2", "i_1"]),
+        (InterruptQuery(newest_first=True, after="i_4", limit=1), ["i_2"]),
     ],
 )
-async def test_interrupts_are_filtered_oldest_first(
+async def test_interrupts_are_filtered_and_ordered(
     store: StoreAndLog, query: InterruptQuery, ids: list[str]
 ) -> None:
     """Answering one changes its status, not its place."""
