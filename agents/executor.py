@@ -26,6 +26,7 @@ from agents.registry import Registry
 from agents.threads import TOOL_THREADS
 from agents.tool_context import Search, ToolContext
 from agents.tool_spec import ToolSpec
+from agents.witness import Sighting, Witness
 from agents.workspace import Files, Workspace
 from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid, agent_error
 from control_tower.ports import Clock, EffectContext, ToolPlan
@@ -61,6 +62,7 @@ class Executor:
     Attributes:
         on_breaker: told of each breaker's change, with the event's payload.
         health: how every tool has worked.
+        witness: the attempts that were made, for audits of the journal.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Executor:
         self._breakers: dict[str, Breaker] = {}
         self.on_breaker: Callable[[EventData], None] = _unheard
         self.health = HealthBook()
+        self.witness = Witness()
 
     def plan(self, tool: object, arguments: Mapping[str, object]) -> ToolPlan:
         """Validate a call; see :meth:`agents.planner.Planner.plan`."""
@@ -95,13 +98,19 @@ class Executor:
         breaker = self._breakers.get(tool)
         return None if breaker is None else breaker.blocked_until(now)
 
+    def breaker(self, tool: str) -> Breaker:
+        """Return the breaker of ``tool``; look at it, but change it by :meth:`reset` only."""
+        if tool not in self._breakers:
+            self._breakers[tool] = Breaker()
+        return self._breakers[tool]
+
     def breaker_state(self, tool: str) -> BreakerState:
         """Return where the breaker of ``tool`` stands."""
-        return self._breaker(tool).state
+        return self.breaker(tool).state
 
     def reset(self, tool: str) -> bool:
         """Close the breaker of ``tool``; whether it was open."""
-        breaker = self._breaker(tool)
+        breaker = self.breaker(tool)
         changed = breaker.reset()
         if changed:
             self._say(BreakerClosed, tool, breaker)
@@ -124,6 +133,16 @@ class Executor:
                 ``ToolFailed`` with its class and message.
         """
         attempt = self._begin(self._planner.find(plan.name))
+        self.witness.saw(
+            Sighting(
+                tool=plan.name,
+                pid=effect.pid,
+                step=effect.step,
+                attempt=effect.attempt,
+                asks=plan.confirm,
+                at=attempt.began_at,
+            )
+        )
         try:
             output = await self._call(attempt, plan, effect)
         except (Exception, SystemExit, asyncio.CancelledError) as raised:
@@ -177,13 +196,8 @@ class Executor:
             search=self._search,
         )
 
-    def _breaker(self, tool: str) -> Breaker:
-        if tool not in self._breakers:
-            self._breakers[tool] = Breaker()
-        return self._breakers[tool]
-
     def _begin(self, spec: ToolSpec) -> _Attempt:
-        breaker, now = self._breaker(spec.name), self._clock.now()
+        breaker, now = self.breaker(spec.name), self._clock.now()
         until = breaker.blocked_until(now)
         if until is not None:
             raise BreakerOpen(
