@@ -1,11 +1,12 @@
 """The parts of a running server, as endpoints and methods reach them. ``app.py`` makes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agents import AgentCatalog, Executor, Registry
+from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
 from control_tower.ports import Clock, Store
 from control_tower.records import FileRecord
 from control_tower.sessions import Sessions
@@ -24,13 +25,28 @@ if TYPE_CHECKING:
 
 
 class Archive(Store, Protocol):
-    """The store as HTTP needs it: beside what the kernel asks, what missions made."""
+    """The store as HTTP needs it: beside what the kernel asks, what missions made, and audits."""
 
     async def artifacts(self, pid: str) -> list[FileRecord]:
         """Return a mission's named results by name, without their content."""
 
     async def artifact(self, pid: str, name: str) -> FileRecord | None:
         """Return a mission's named result with its content."""
+
+    async def newest_tool_calls(self, most: int) -> list[ToolCallRecord]:
+        """Return the newest ended attempts of tools, newest first."""
+
+    async def prove_calls(self, calls: Sequence[tuple[str, str]]) -> list[CallProof]:
+        """Return what the store holds of each call, given as (mission, step), in their order."""
+
+    async def outcomes(self, most_missions: int, most_events: int) -> Outcomes:
+        """Return the newest missions, with what the newest events say of their ends."""
+
+    async def figures(self) -> StoreFigures:
+        """Return how much there is."""
+
+    async def newest_message_is_indexed(self) -> bool | None:
+        """Return whether search finds the newest message by its words; None without any."""
 
 
 def _anybody(_user_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
 from control_tower.ports import InterruptQuery, MissionQuery, SessionQuery
 from control_tower.records import (
     FileRecord,
@@ -15,6 +16,7 @@ from control_tower.records import (
     UserDay,
 )
 from control_tower.store import (
+    audit,
     file_queries,
     keys,
     mission_queries,
@@ -134,3 +136,23 @@ class Reading:
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""
         return await self._readers.run(keys.key, user_id, key)
+
+    async def newest_tool_calls(self, most: int) -> list[ToolCallRecord]:
+        """Return the newest ended attempts of tools, newest first."""
+        return await self._readers.run(audit.newest_tool_calls, most)
+
+    async def prove_calls(self, calls: Sequence[tuple[str, str]]) -> list[CallProof]:
+        """Return what the store holds of each call, given as (mission, step), in their order."""
+        return await self._readers.run(audit.prove_calls, calls)
+
+    async def outcomes(self, most_missions: int, most_events: int) -> Outcomes:
+        """Return the newest missions, with what the newest events say of their ends."""
+        return await self._readers.run(audit.outcomes, most_missions, most_events)
+
+    async def figures(self) -> StoreFigures:
+        """Return how much there is."""
+        return await self._readers.run(audit.figures)
+
+    async def newest_message_is_indexed(self) -> bool | None:
+        """Return whether search finds the newest message by its words; None without any."""
+        return await self._readers.run(audit.newest_message_is_indexed)

@@ -1,0 +1,259 @@
+"""Reads for audits: what stands in the tables beside what stands in the log.
+
+Each is bounded by a number of rows, the newest first, so that an audit costs the same however
+long the history is.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, func, select
+
+from control_tower.audit import (
+    CallProof,
+    FailedStep,
+    MissionAudit,
+    Outcomes,
+    StoreFigures,
+    ToolCallRecord,
+)
+from control_tower.records import (
+    InterruptKind,
+    InterruptRecord,
+    InterruptStatus,
+    ProcessControlBlock,
+    StepRecord,
+)
+from control_tower.store import text_index
+from control_tower.store.search import match_expression
+from control_tower.store.statements import Query, one_of
+from control_tower.store.tables import (
+    events,
+    interrupts,
+    messages,
+    meta,
+    missions,
+    sessions,
+    steps,
+    tool_calls,
+    users,
+)
+from events.payloads import TERMINAL_TYPES, StepFailed
+from events.types import Json
+
+
+class _Data(msgspec.Struct):
+    step: str = ""
+    error: Json = None
+    reason: str | None = None
+
+
+class _Params(msgspec.Struct):
+    mission_id: str
+    user_id: str
+    data: _Data
+
+
+class _Message(msgspec.Struct):
+    params: _Params
+
+
+_decode_event = msgspec.json.Decoder(_Message).decode
+_decode_mission = msgspec.json.Decoder(ProcessControlBlock).decode
+_decode_step = msgspec.json.Decoder(StepRecord).decode
+_decode_interrupt = msgspec.json.Decoder(InterruptRecord).decode
+
+_TOLD = msgspec.json.encode([*sorted(TERMINAL_TYPES), StepFailed.TYPE]).decode()
+_PROBED = 20
+"""Newest messages among which one with a word is looked for."""
+
+_TOOL_CALLS = Query(
+    select(
+        tool_calls.c.tool,
+        tool_calls.c.pid,
+        tool_calls.c.step,
+        tool_calls.c.status,
+        tool_calls.c.latency_ms,
+        tool_calls.c.at,
+        tool_calls.c.error,
+    )
+    .order_by(tool_calls.c.no.desc())
+    .limit(bindparam("most"))
+)
+_OWNER = Query(
+    select(missions.c.no, users.c.user_id)
+    .join(users, users.c.no == missions.c.user_no)
+    .where(missions.c.pid == bindparam("of_pid"))
+)
+_STEP = Query(
+    select(steps.c.record).where(
+        steps.c.mission_no == bindparam("of_mission"), steps.c.step == bindparam("of_step")
+    )
+)
+_DECIDED = Query(
+    select(interrupts.c.record).where(
+        interrupts.c.mission_no == bindparam("of_mission"),
+        interrupts.c.kind == InterruptKind.CONFIRMATION.value,
+        interrupts.c.status == InterruptStatus.RESOLVED.value,
+    )
+)
+_MISSIONS = Query(
+    select(missions.c.record, missions.c.first_offset)
+    .order_by(missions.c.no.desc())
+    .limit(bindparam("most"))
+)
+_TELLING = Query(
+    select(events.c.type, events.c.body)
+    .where(events.c.offset > bindparam("after"), one_of(events.c.type, "types"))
+    .order_by(events.c.offset)
+)
+_META = Query(select(meta.c.head, meta.c.floor))
+_NEWEST_MESSAGES = Query(
+    select(messages.c.no, sessions.c.user_no, messages.c.content)
+    .join(sessions, sessions.c.no == messages.c.session_no)
+    .where(messages.c.deleted_at.is_(None))
+    .order_by(messages.c.no.desc())
+    .limit(bindparam("most"))
+)
+_INDEXED = "SELECT 1 FROM messages_text WHERE messages_text MATCH ? AND rowid = ?"
+
+_root = missions.alias("root")
+_FIGURES = Query(
+    select(
+        select(func.count()).select_from(sessions).scalar_subquery(),
+        select(func.count()).select_from(messages).scalar_subquery(),
+        select(func.count()).select_from(missions).scalar_subquery(),
+        select(func.count())
+        .select_from(missions)
+        .where(missions.c.outcome.is_(None))
+        .scalar_subquery(),
+        select(func.count())
+        .select_from(missions)
+        .where(missions.c.root_no != missions.c.no)
+        .scalar_subquery(),
+        select(func.count())
+        .select_from(missions.join(_root, _root.c.no == missions.c.root_no))
+        .where(missions.c.outcome.is_(None), _root.c.outcome.is_not(None))
+        .scalar_subquery(),
+        select(func.count()).select_from(steps).scalar_subquery(),
+        select(func.count()).select_from(tool_calls).scalar_subquery(),
+    )
+)
+
+
+def newest_tool_calls(connection: sqlite3.Connection, most: int) -> list[ToolCallRecord]:
+    """Return the newest ended attempts of tools, newest first."""
+    return [
+        ToolCallRecord(
+            tool=tool, pid=pid, step=step, status=status, latency_ms=latency, at=at, error=error
+        )
+        for tool, pid, step, status, latency, at, error in _TOOL_CALLS.all(connection, most=most)
+    ]
+
+
+def prove_calls(
+    connection: sqlite3.Connection, calls: Sequence[tuple[str, str]]
+) -> list[CallProof]:
+    """Return what the store holds of each call, given as (mission, step), in their order."""
+    return [_proof(connection, pid, step) for pid, step in calls]
+
+
+def _proof(connection: sqlite3.Connection, pid: str, step: str) -> CallProof:
+    owner = _OWNER.one(connection, of_pid=pid)
+    if owner is None:
+        return CallProof(pid=pid, step=step)
+    mission_no, user_id = owner
+    row = _STEP.one(connection, of_mission=mission_no, of_step=step)
+    return CallProof(
+        pid=pid,
+        step=step,
+        user_id=user_id,
+        attempt=None if row is None else _decode_step(row[0]).attempt,
+        approved=any(
+            _approves(_decode_interrupt(record), step)
+            for (record,) in _DECIDED.all(connection, of_mission=mission_no)
+        ),
+    )
+
+
+def _approves(decided: InterruptRecord, step: str) -> bool:
+    return decided.step == step and (decided.answer or {}).get("approved") is True
+
+
+def outcomes(connection: sqlite3.Connection, most_missions: int, most_events: int) -> Outcomes:
+    """Return the newest missions, with what the newest events say of their ends."""
+    head = (_META.one(connection) or (0, 0))[0]
+    since = max(0, head - most_events)
+    # Missions first: an end that is committed between the two reads is in the log, not missing.
+    found = [
+        (_decode_mission(record), first)
+        for record, first in _MISSIONS.all(connection, most=most_missions)
+    ]
+    endings: Counter[str] = Counter()
+    explained: set[str] = set()
+    failed: list[FailedStep] = []
+    for kind, body in _TELLING.cursor(connection, after=since, types=_TOLD):
+        told = _decode_event(body).params
+        if kind == StepFailed.TYPE:
+            failed.append(_failed_step(told))
+            continue
+        endings[told.mission_id] += 1
+        if told.data.error or told.data.reason:
+            explained.add(told.mission_id)
+    return Outcomes(
+        missions=[
+            MissionAudit(
+                pid=pcb.pid,
+                user_id=pcb.user_id,
+                outcome=pcb.outcome,
+                owns_account=pcb.account_pid in {None, pcb.pid},
+                usage=pcb.usage,
+                quota=pcb.quota,
+                endings=endings[pcb.pid] if first > since else None,
+                says_why=pcb.pid in explained,
+            )
+            for pcb, first in found
+        ],
+        failed_steps=failed,
+    )
+
+
+def _failed_step(told: _Params) -> FailedStep:
+    error = told.data.error
+    return FailedStep(
+        pid=told.mission_id,
+        user_id=told.user_id,
+        step=told.data.step,
+        says_why=isinstance(error, dict) and bool(error.get("code") and error.get("message")),
+    )
+
+
+def figures(connection: sqlite3.Connection) -> StoreFigures:
+    """Return how much there is."""
+    row = _FIGURES.one(connection) or (0,) * 8
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    return StoreFigures(
+        size_bytes=pages * page_bytes,
+        floor=(_META.one(connection) or (0, 0))[1],
+        sessions=row[0],
+        messages=row[1],
+        missions=row[2],
+        live_missions=row[3],
+        children=row[4],
+        orphans=row[5],
+        steps=row[6],
+        tool_calls=row[7],
+    )
+
+
+def newest_message_is_indexed(connection: sqlite3.Connection) -> bool | None:
+    """Return whether search finds the newest message by its words; None when none has words."""
+    for number, user_no, content in _NEWEST_MESSAGES.all(connection, most=_PROBED):
+        match = match_expression(content)
+        if match is not None:
+            placed = text_index.place(user_no, number)
+            return connection.execute(_INDEXED, (match, placed)).fetchone() is not None
+    return None
