@@ -42,7 +42,7 @@ from server.health import LoopLag
 from server.imports import Importer
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
-from server.pages import Front, PageFiles, Reference, static_dir
+from server.pages import ForBrowsers, Front, PageFiles, Reference, static_dir
 from server.rest import ENDPOINTS
 from server.rpc import MethodTable
 from server.rpc_session import RateBound
@@ -194,6 +194,7 @@ async def running(
         }
         services.documents["openapi"] = openapi.document(ENDPOINTS, services.version)
         services.documents["asyncapi"] = asyncapi.document(methods.methods, services.version)
+        await parts.recall_health(store, tools, clock)
         services.checks.update(parts.checks(services, store, models, mcp, lag))
         say(NodeJoined(node=node))
         stack.callback(say, NodeLeft(node=node))
@@ -211,6 +212,7 @@ def create_app(running: Running) -> Starlette:
         Route("/", Front(static, services.version).answer, methods=["GET"]),
         *Reference(static, asyncapi.page(running.methods.methods)).routes(),
         Mount("/static", PageFiles(directory=static, check_dir=False)),
+        *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
     ]
     app = Starlette(
         routes=[*pages, *routes(ENDPOINTS)],

@@ -82,6 +82,8 @@ class Endpoint:
         public: needs no credentials.
         media: media type of the answer.
         upload: most bytes of a body that the call reads itself; ``body`` then describes it only.
+        page: file among the pages that a browser gets instead, without credentials: a page asks
+            for a token itself.
     """
 
     method: str
@@ -99,6 +101,7 @@ class Endpoint:
     public: bool = False
     media: str = "application/json"
     upload: int | None = None
+    page: str | None = None
 
 
 def json_reply(

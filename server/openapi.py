@@ -183,6 +183,8 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> Schema:
     if endpoint.reply is not None:
         schema = schemas[repr(endpoint.reply), "serialization"]
         good["content"] = {endpoint.media: {"schema": schema}}
+    if endpoint.page is not None:
+        good["content"]["text/html"] = {"schema": {"type": "string"}}
     responses: Schema = {str(endpoint.status): good}
     for status, text in endpoint.also.items():
         responses[str(status)] = good | {"description": text}

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -85,9 +86,9 @@ class Page:
         )
 
 
-def wants_html(request: Request) -> bool:
+def wants_html(headers: Headers) -> bool:
     """Return whether Accept names text/html; ``*/*`` does not."""
-    accept = request.headers.get("accept", "")
+    accept = headers.get("accept", "")
     return any(part.partition(";")[0].strip().lower() == "text/html" for part in accept.split(","))
 
 
@@ -102,7 +103,7 @@ class Front:
 
     async def answer(self, request: Request) -> Response:
         """Answer."""
-        page = self._chat() if wants_html(request) else None
+        page = self._chat() if wants_html(request.headers) else None
         return page.response() if page else json_reply(self._links(), headers={"Vary": "Accept"})
 
     def _chat(self) -> Page | None:
@@ -131,6 +132,24 @@ class Front:
                 "asyncapi": "/asyncapi.json",
             },
         }
+
+
+class ForBrowsers(Route):
+    """A page at the path of an endpoint: who asks for text/html gets it, all others the data."""
+
+    def __init__(self, path: str, file: Path) -> None:
+        self._file = file
+        super().__init__(path, self._answer, methods=["GET"])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a browser, as long as the page is there."""
+        match, child = super().matches(scope)
+        if match is Match.NONE or not wants_html(Headers(scope=scope)) or not self._file.is_file():
+            return Match.NONE, {}
+        return match, child
+
+    async def _answer(self, _request: Request) -> Response:
+        return Page.read(self._file).response()
 
 
 class Reference:

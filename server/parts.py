@@ -8,6 +8,8 @@ import structlog
 
 from agents import AgentCatalog, ModelTable, Registry, default_registry
 from agents.catalog import default_agent
+from agents.executor import Executor
+from agents.health import DAY_S, CallStatus
 from agents.loading import load_app, load_entry_points
 from agents.mcp import McpServers
 from agents.tool_context import Search
@@ -21,6 +23,9 @@ from server.auth_jwt import JwtVerifier
 from server.health import Check, Finding, LoopLag, check_disk
 from server.services import Services
 from server.settings import Settings
+
+RECALLED_CALLS = 20_000
+"""The most tool calls of the last day that are read at start: about 50 ms."""
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +95,15 @@ def search(store: Store) -> Search:
 def _plain(snippet: str) -> str:
     """Return a snippet without its marks and escapes: no page shows this one."""
     return html.unescape(snippet.replace("<mark>", "").replace("</mark>", ""))
+
+
+async def recall_health(store: SqliteStore, tools: Executor, clock: Clock) -> None:
+    """Tell the executor how its tools worked before the start: a restart forgets nothing."""
+    since = clock.now() - DAY_S
+    for call in reversed(await store.newest_tool_calls(RECALLED_CALLS)):
+        if call.at > since:
+            status = CallStatus(call.status)
+            tools.health.record(call.tool, status, call.latency_ms, call.at, call.error)
 
 
 def checks(

@@ -3,6 +3,7 @@
 from server.rest import (
     agents,
     chat,
+    dashboard,
     documents,
     events,
     execute,
@@ -33,6 +34,7 @@ ENDPOINTS = (
     *search.ENDPOINTS,
     *tickets.ENDPOINTS,
     *governance.ENDPOINTS,
+    *dashboard.ENDPOINTS,
     *metrics.ENDPOINTS,
     *health.ENDPOINTS,
     *documents.ENDPOINTS,

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from starlette.responses import Response
 
-from agents.health import HealthReport, HealthStatus, Noted, issues, recommendations
+from agents.health import HealthStatus, Noted, Window, issues, recommendations
+from control_tower.commands import Caller
 from control_tower.errors import Forbidden, NotFound
 from control_tower.records import UserDay
 from events.payloads import JsonObject
@@ -21,14 +22,23 @@ Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 WORST_FIRST = (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED, HealthStatus.HEALTHY)
 
 
-class GovernanceReply(Reply):
-    """All tools at a glance."""
+class NotedReply(Reply):
+    """A call worth showing. ``error`` is told to viewers and operators only."""
 
-    overall_status: Status
-    summary: dict[str, int]
-    tools_needing_attention: list[dict[str, Any]]
-    slow_executions: list[dict[str, Any]]
-    checked_at: str
+    tool_name: str
+    at: str
+    latency_ms: float
+    error: str | None
+
+
+class WindowReply(Reply):
+    """The calls of a stretch of time, by how they ended."""
+
+    status: Status
+    success_rate: float | None
+    avg_latency_ms: float | None
+    total_calls: int
+    calls: dict[str, int]
 
 
 class ToolHealthReply(Reply):
@@ -39,10 +49,22 @@ class ToolHealthReply(Reply):
     success_rate: float | None
     avg_latency_ms: float | None
     total_calls: int
-    recent_errors: list[dict[str, Any]]
+    recent_errors: list[NotedReply]
     issues: list[str]
     recommendations: list[str]
-    breaker: str
+    breaker: Literal["closed", "open", "half_open"]
+    last_hour: WindowReply
+    last_day: WindowReply
+
+
+class GovernanceReply(Reply):
+    """All tools at a glance."""
+
+    overall_status: Status
+    summary: dict[str, int]
+    tools_needing_attention: list[ToolHealthReply]
+    slow_executions: list[NotedReply]
+    checked_at: str
 
 
 class UsageQuery(Query):
@@ -68,35 +90,38 @@ class UsageReply(Reply):
 
 async def overview(call: Call[None, Query]) -> Response:
     """Return how the tools are, and which need attention."""
-    services = call.services
-    tools = [_tool_json(services, name) for name in services.registry.tools]
+    return json_reply(overview_json(call.services, call.caller))
+
+
+def overview_json(services: Services, caller: Caller) -> JsonObject:
+    """Return all tools at a glance."""
+    tools = [tool_json(services, caller, name) for name in services.registry.tools]
     counts = Counter(tool["status"] for tool in tools)
     worst = next((each for each in WORST_FIRST if counts[each.value]), HealthStatus.UNKNOWN)
-    return json_reply(
-        {
-            "overall_status": worst.value,
-            "summary": {each.value: counts[each.value] for each in HealthStatus}
-            | {"total": len(tools)},
-            "tools_needing_attention": [
-                tool
-                for tool in tools
-                if tool["status"] in {"degraded", "unhealthy"} or tool["breaker"] != "closed"
-            ],
-            "slow_executions": [_noted(each) for each in services.tools.health.slow_executions()],
-            "checked_at": rfc3339(services.clock.now()),
-        }
-    )
+    slow = services.tools.health.slow_executions()
+    return {
+        "overall_status": worst.value,
+        "summary": {each.value: counts[each.value] for each in HealthStatus}
+        | {"total": len(tools)},
+        "tools_needing_attention": [
+            tool
+            for tool in tools
+            if tool["status"] in {"degraded", "unhealthy"} or tool["breaker"] != "closed"
+        ],
+        "slow_executions": [_noted(each, caller) for each in slow],
+        "checked_at": rfc3339(services.clock.now()),
+    }
 
 
 async def list_tools(call: Call[None, Query]) -> Response:
     """List every tool's health."""
     names = call.services.registry.tools
-    return json_reply([_tool_json(call.services, name) for name in names])
+    return json_reply([tool_json(call.services, call.caller, name) for name in names])
 
 
 async def get_tool(call: Call[None, Query]) -> Response:
     """Return one tool's health, what is wrong with it, and what to do."""
-    return json_reply(_tool_json(call.services, _known(call)))
+    return json_reply(tool_json(call.services, call.caller, _known(call)))
 
 
 async def reset(call: Call[None, Query]) -> Response:
@@ -105,7 +130,7 @@ async def reset(call: Call[None, Query]) -> Response:
         raise Forbidden("Only an operator may reset a breaker.")
     name = _known(call)
     call.services.tools.reset(name)
-    return json_reply(_tool_json(call.services, name))
+    return json_reply(tool_json(call.services, call.caller, name))
 
 
 async def usage(call: Call[None, UsageQuery]) -> Response:
@@ -140,7 +165,8 @@ def _known(call: Call[None, Query]) -> str:
     return name
 
 
-def _tool_json(services: Services, name: str) -> JsonObject:
+def tool_json(services: Services, caller: Caller, name: str) -> JsonObject:
+    """Return one tool's health as ``caller`` may see it."""
     report = services.tools.health.report(name, services.clock.now())
     window = report.hour if report.hour.status is not HealthStatus.UNKNOWN else report.day
     breaker = services.tools.breaker_state(name).value
@@ -150,23 +176,32 @@ def _tool_json(services: Services, name: str) -> JsonObject:
         "success_rate": window.success_rate,
         "avg_latency_ms": window.mean_latency_ms,
         "total_calls": window.total,
-        "recent_errors": _errors(report),
+        "recent_errors": [_noted(each, caller) for each in report.recent_errors],
         "issues": issues(report),
         "recommendations": recommendations(report, breaker),
         "breaker": breaker,
+        "last_hour": _window_json(report.hour),
+        "last_day": _window_json(report.day),
     }
 
 
-def _errors(report: HealthReport) -> list[JsonObject]:
-    return [_noted(each) for each in report.recent_errors]
+def _window_json(window: Window) -> JsonObject:
+    return {
+        "status": window.status.value,
+        "success_rate": window.success_rate,
+        "avg_latency_ms": window.mean_latency_ms,
+        "total_calls": window.total,
+        "calls": {status.value: count for status, count in window.calls.items()},
+    }
 
 
-def _noted(call: Noted) -> JsonObject:
+def _noted(call: Noted, caller: Caller) -> JsonObject:
+    """Return a call worth showing. What an error says may come out of another user's arguments."""
     return {
         "tool_name": call.tool,
         "at": rfc3339(call.at),
         "latency_ms": call.latency_ms,
-        "error": call.error,
+        "error": call.error if caller.reads_all else None,
     }
 
 
