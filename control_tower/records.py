@@ -160,7 +160,10 @@ class InterruptRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation; groups missions."""
+    """A conversation; groups missions.
+
+    ``erased_at``: its erasure has begun. To everybody it is gone for good.
+    """
 
     session_id: str
     user_id: str
@@ -170,6 +173,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_activity: float
     archived_at: float | None = None
     deleted_at: float | None = None
+    erased_at: float | None = None
 
 
 class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,3 +233,33 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     reply: JsonObject
     mission_id: str | None
     created_at: float
+
+
+KEY_ID_PREFIX = "k_"
+KEY_ID_DIGITS = 16
+
+
+class ApiKeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key, known by the hash of it only. ``role`` is ``viewer``, ``user``, ``operator``.
+
+    ``last_used_at`` is about when: it is written at most once a minute.
+    """
+
+    key_sha256: str
+    name: str
+    user_id: str
+    role: str
+    created_at: float
+    expires_at: float | None = None
+    last_used_at: float | None = None
+    revoked_at: float | None = None
+
+    @property
+    def key_id(self) -> str:
+        """What people call it by; nothing of the key can be learnt from it."""
+        return KEY_ID_PREFIX + self.key_sha256[:KEY_ID_DIGITS]
+
+    def ended(self, now: float) -> bool:
+        """Return whether it opens nothing any more."""
+        expired = self.expires_at is not None and self.expires_at <= now
+        return self.revoked_at is not None or expired

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from control_tower.records import (
+    ApiKeyRecord,
     FileRecord,
     InterruptRecord,
     KeyRecord,
@@ -143,6 +144,29 @@ class RememberKey:
     key: KeyRecord
 
 
+@dataclass(slots=True, frozen=True)
+class InsertApiKey:
+    """A new API key."""
+
+    key: ApiKeyRecord
+
+
+@dataclass(slots=True, frozen=True)
+class RevokeApiKey:
+    """End an API key; one that was revoked before keeps that time."""
+
+    key_sha256: str
+    at: float
+
+
+@dataclass(slots=True, frozen=True)
+class TouchApiKey:
+    """An API key was used."""
+
+    key_sha256: str
+    at: float
+
+
 Write: TypeAlias = (
     InsertSession
     | SaveSession
@@ -159,6 +183,9 @@ Write: TypeAlias = (
     | InsertToolCall
     | ChargeUser
     | RememberKey
+    | InsertApiKey
+    | RevokeApiKey
+    | TouchApiKey
 )
 
 

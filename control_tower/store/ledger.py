@@ -37,6 +37,7 @@ class SessionEntry(msgspec.Struct):
     archived_at: float | None
     deleted_at: float | None
     floor: int = 0
+    erased_at: float | None = None
 
 
 class MissionEntry(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ _SESSION = Query(
         sessions.c.archived_at,
         sessions.c.deleted_at,
         sessions.c.floor,
+        sessions.c.erased_at,
     )
     .join(users, users.c.no == sessions.c.user_no)
     .where(sessions.c.session_id == bindparam("session_id"))

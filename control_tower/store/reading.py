@@ -1,10 +1,11 @@
 """The reads that every store has: ``ports.Store`` and ``events.log.LogReader`` over readers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
 from control_tower.ports import InterruptQuery, MissionQuery, SessionQuery
 from control_tower.records import (
+    ApiKeyRecord,
     FileRecord,
     InterruptRecord,
     KeyRecord,
@@ -16,6 +17,7 @@ from control_tower.records import (
     UserDay,
 )
 from control_tower.store import (
+    api_keys,
     audit,
     file_queries,
     keys,
@@ -156,3 +158,19 @@ class Reading:
     async def newest_message_is_indexed(self) -> bool | None:
         """Return whether search finds the newest message by its words; None without any."""
         return await self._readers.run(audit.newest_message_is_indexed)
+
+    async def api_keys(self) -> list[ApiKeyRecord]:
+        """Return every API key, oldest first, those that ended too."""
+        return await self._readers.run(api_keys.list_keys)
+
+    async def api_key(self, key_sha256: str) -> ApiKeyRecord | None:
+        """Return the API key with this hash."""
+        return await self._readers.run(api_keys.by_hash, key_sha256)
+
+    async def api_key_called(self, key_id: str) -> ApiKeyRecord | None:
+        """Return the API key with this id."""
+        return await self._readers.run(api_keys.by_id, key_id)
+
+    async def ended_api_keys(self, key_ids: Collection[str], now: float) -> frozenset[str]:
+        """Return those of the ids whose API key opens nothing any more."""
+        return await self._readers.run(api_keys.ended, key_ids, now)

@@ -6,6 +6,7 @@ the same transaction sees it.
 """
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,9 +34,12 @@ from control_tower.store.tables import (
 encode = msgspec.json.Encoder().encode
 """Of JSON columns; ``record`` columns are whole records."""
 
-_USERS = insert(users, without=["floor"])
+_USERS = insert(users, without=["floor", "erased_at"])
 _SESSIONS = upsert(
-    sessions, ["no"], without=["floor"], fixed=["session_id", "user_no", "created_at"]
+    sessions,
+    ["no"],
+    without=["floor", "erased_at"],
+    fixed=["session_id", "user_no", "created_at"],
 )
 _MISSION_FIXED = ["pid", "session_no", "user_no", "root_no", "first_offset"]
 # A live mission's outcome is null before and after: not to assign it spares the index of live
@@ -85,7 +89,11 @@ class Unfit(Exception):
 
 @dataclass(slots=True)
 class Rows:
-    """What a transaction will write."""
+    """What a transaction will write.
+
+    Attributes:
+        last: statements for what is rare, done in order behind all rows.
+    """
 
     users: list[Row] = field(default_factory=list)
     sessions: dict[int, SessionEntry] = field(default_factory=dict)
@@ -101,6 +109,7 @@ class Rows:
     spent: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     keys: dict[tuple[int, str], KeyRecord] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
+    last: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)
 
     def write(self, connection: sqlite3.Connection, head: int) -> None:
         """Write them all in the open transaction; ``head`` is the last offset given.
@@ -129,6 +138,8 @@ class Rows:
         if self.events:
             _EVENTS.write(connection, self.events)
             _HEAD.run(connection, new_head=head)
+        for statement in self.last:
+            statement(connection)
 
     def _write_missions(self, connection: sqlite3.Connection) -> None:
         live: list[Row] = []

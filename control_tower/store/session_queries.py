@@ -21,6 +21,7 @@ _SESSION_COLUMNS = (
     sessions.c.last_activity,
     sessions.c.archived_at,
     sessions.c.deleted_at,
+    sessions.c.erased_at,
 )
 _SESSION = Query(
     select(*_SESSION_COLUMNS)
@@ -63,6 +64,7 @@ def _session_record(row: Row) -> SessionRecord:
         last_activity=row[5],
         archived_at=row[6],
         deleted_at=row[7],
+        erased_at=row[8],
     )
 
 
@@ -82,6 +84,7 @@ def _sessions(names: frozenset[str]) -> Query:
         "undeleted": sessions.c.deleted_at.is_(None),
     }
     chosen = select(*_SESSION_COLUMNS).join(users, users.c.no == sessions.c.user_no)
+    chosen = chosen.where(sessions.c.erased_at.is_(None))
     return Query(
         filtered(chosen, conditions, names)
         .order_by(sessions.c.last_activity.desc(), sessions.c.no.desc())

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 from sqlalchemy import bindparam, select
 
-from control_tower.store import spending, text_index
+from control_tower.store import api_keys, spending, text_index
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
 from control_tower.store.statements import Query
@@ -18,11 +18,13 @@ from control_tower.store.tables import messages
 from control_tower.unit import (
     ChargeUser,
     DeleteFile,
+    InsertApiKey,
     InsertMessage,
     InsertMission,
     InsertSession,
     InsertToolCall,
     RememberKey,
+    RevokeApiKey,
     SaveArtifact,
     SaveFile,
     SaveInterrupt,
@@ -30,6 +32,7 @@ from control_tower.unit import (
     SaveMission,
     SaveSession,
     SaveStep,
+    TouchApiKey,
     TouchSession,
 )
 
@@ -91,7 +94,8 @@ def _save_session(staging: Staging, write: SaveSession, _: int) -> None:
     if record.title is not None:
         entry.title = record.title
     entry.archived_at = record.archived_at
-    entry.deleted_at = record.deleted_at
+    if entry.erased_at is None:  # what is being erased is not restored
+        entry.deleted_at = record.deleted_at
 
 
 def _touch_session(staging: Staging, write: TouchSession, _: int) -> None:
@@ -229,6 +233,23 @@ def _remember_key(staging: Staging, write: RememberKey, first_offset: int) -> No
     )
 
 
+def _insert_api_key(staging: Staging, write: InsertApiKey, _: int) -> None:
+    row = api_keys.row_of(write.key)
+    staging.rows.last.append(lambda connection: api_keys.INSERT.write(connection, [row]))
+
+
+def _revoke_api_key(staging: Staging, write: RevokeApiKey, _: int) -> None:
+    staging.rows.last.append(
+        lambda connection: api_keys.REVOKE.run(connection, of_sha256=write.key_sha256, at=write.at)
+    )
+
+
+def _touch_api_key(staging: Staging, write: TouchApiKey, _: int) -> None:
+    staging.rows.last.append(
+        lambda connection: api_keys.TOUCH.run(connection, of_sha256=write.key_sha256, at=write.at)
+    )
+
+
 STAGE: dict[type, Stage] = {
     InsertSession: _insert_session,
     SaveSession: _save_session,
@@ -245,5 +266,8 @@ STAGE: dict[type, Stage] = {
     InsertToolCall: _insert_tool_call,
     ChargeUser: _charge_user,
     RememberKey: _remember_key,
+    InsertApiKey: _insert_api_key,
+    RevokeApiKey: _revoke_api_key,
+    TouchApiKey: _touch_api_key,
 }
 """By the type of the write; a test holds it against ``unit.Write``."""

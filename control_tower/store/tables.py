@@ -39,9 +39,11 @@ meta = Table(
     Column("epoch", String, nullable=False),
     Column("head", _No, nullable=False),
     Column("floor", _No, nullable=False),
+    Column("unscrubbed", Integer, nullable=False, server_default="0"),
 )
 """One row. ``head`` is the last offset given, never ``max + 1``; the schema's version is
-alembic's own table, so that it cannot differ from what was applied."""
+alembic's own table, so that it cannot differ from what was applied. ``unscrubbed`` is 1 while
+traces of what was erased may still be in the file (see ``scrubbing.py``)."""
 
 events = Table(
     "events",
@@ -62,7 +64,9 @@ users = Table(
     Column("no", _No, primary_key=True),
     Column("user_id", String, nullable=False, unique=True),
     Column("floor", _No, nullable=False, server_default="0"),
+    Column("erased_at", Float),
 )
+"""``erased_at`` here and in ``sessions``: its erasure has begun and must be brought to its end."""
 
 sessions = Table(
     "sessions",
@@ -77,6 +81,7 @@ sessions = Table(
     Column("archived_at", Float),
     Column("deleted_at", Float),
     Column("floor", _No, nullable=False, server_default="0"),
+    Column("erased_at", Float),
     Index("sessions_activity", "user_no", "last_activity"),
 )
 
@@ -206,6 +211,8 @@ api_keys = Table(
     Column("role", String, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("revoked_at", Float),
+    Column("expires_at", Float),
+    Column("last_used_at", Float),
 )
 
 nodes = Table(

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision; a test compares it with the files."""
 
 
