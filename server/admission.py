@@ -36,6 +36,7 @@ class Admission:
 
     Attributes:
         connections: returns those that are open; set once there are any to ask for.
+        streams: returns what else is open and ends with its credentials.
     """
 
     def __init__(self, settings: Settings, gate: Gate, clock: Clock) -> None:
@@ -44,6 +45,7 @@ class Admission:
         self._gate = gate
         self._clock = clock
         self.connections: Callable[[], Sequence[Connected]] = tuple
+        self.streams: Callable[[], Sequence[Connected]] = tuple
 
     async def authenticate(self, scope: Scope) -> Caller | None:
         """Return the caller; None when the upgrade carried nothing and `hello` must.
@@ -76,11 +78,13 @@ class Admission:
                 f"At most {self._max_per_user} connections a user.", retry_after_s=RETRY_AFTER_S
             )
 
-    def sweep(self) -> None:
-        """Close the connections whose credentials have ended."""
-        now = self._clock.now()
-        for one in self.connections():
-            if isinstance(one.caller, Credential) and one.caller.ended(now):
+    async def sweep(self) -> None:
+        """Close the connections whose credentials have ended: expired, or revoked."""
+        open_now = (*self.connections(), *self.streams())
+        callers = {one.caller for one in open_now if isinstance(one.caller, Credential)}
+        over = set(await self._gate.over(callers, self._clock.now()))
+        for one in open_now:
+            if one.caller in over:
                 one.close(Close.SIGNED_OUT, "these credentials have ended")
 
     async def _caller(self, scope: Scope) -> Caller | None:
@@ -88,7 +92,7 @@ class Admission:
         if len(tickets) > 1:
             raise Unauthenticated("One ticket is enough.")
         if tickets:
-            return self._gate.tickets.redeem(tickets[0], self._clock.now())
+            return await self._gate.redeem(tickets[0], self._clock.now())
         if self._gate.open:
             return LOCAL
         token = bearer(Headers(scope=scope))

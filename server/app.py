@@ -35,6 +35,7 @@ from events.types import EventData, Scope, draft
 from server import asyncapi, openapi, parts
 from server.admission import SWEEP_EVERY_S, Admission
 from server.auth import Gate
+from server.auth_keys import Keyring
 from server.clock import SystemClock, UlidIds
 from server.endpoints import routes
 from server.guard import Guard
@@ -163,9 +164,11 @@ async def running(
         lag = LoopLag()
         lag.start()
         stack.callback(lag.stop)
+        keyring = Keyring(store, clock)
         services = Services(
             settings=settings,
-            gate=Gate(store.operator_token, parts.verifier(settings, clock)),
+            gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring)),
+            keyring=keyring,
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),
@@ -248,13 +251,17 @@ def _sockets(services: Services, methods: MethodTable) -> tuple[Sockets, Admissi
         ),
     )
     admission.connections = lambda: sockets.connections
+    admission.streams = services.streams.open_now
     return sockets, admission
 
 
 async def _sweep(admission: Admission) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        admission.sweep()
+        try:
+            await admission.sweep()
+        except Exception:  # a read that failed; who is to be closed, the next sweep will find
+            log.exception("admission.sweep_failed")
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -7,8 +7,9 @@ command line uses it. A ticket stands for its caller once, within 30 s, and may 
 
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -19,6 +20,8 @@ from server.errors import Unauthenticated
 
 LOCAL = Caller("local", "operator")
 NOBODY = Caller("", "user")
+
+Role: TypeAlias = Literal["viewer", "user", "operator"]
 
 TICKET_S = 30.0
 MAX_TICKETS = 10_000
@@ -41,13 +44,8 @@ class Verifier(Protocol):
     async def verify(self, token: str) -> Credential | None:
         """Return whose token it is, or None if it is nobody's or has expired."""
 
-
-class Nobody:
-    """A verifier that knows no token: with it, only the process's own token opens the gate."""
-
-    async def verify(self, token: str) -> Credential | None:  # noqa: ARG002 - none will do
-        """Return None."""
-        return None
+    async def ended(self, key_ids: Collection[str]) -> Collection[str]:
+        """Return those of the API keys, by their ids, that open nothing any more."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -126,6 +124,24 @@ class Gate:
         if caller is None:
             raise Unauthenticated("These credentials are not valid, or no longer.")
         return caller
+
+    async def redeem(self, ticket: str, now: float) -> Caller:
+        """Return whose ticket it is; it is used up.
+
+        Raises:
+            Unauthenticated: as :class:`Tickets`, or if the credentials that it stands for ended.
+        """
+        caller = self.tickets.redeem(ticket, now)
+        if await self.over([caller], now):
+            raise Unauthenticated("These credentials are not valid any longer.")
+        return caller
+
+    async def over(self, callers: Collection[Caller], now: float) -> list[Caller]:
+        """Return those of the callers whose credentials have ended."""
+        known = [one for one in callers if isinstance(one, Credential)]
+        key_ids = {one.key_id for one in known if one.key_id is not None}
+        revoked = await self._verifier.ended(key_ids) if self._verifier and key_ids else ()
+        return [one for one in known if one.ended(now) or one.key_id in revoked]
 
     async def caller(self, scope: Scope, *, public: bool = False) -> Caller:
         """Return who makes an HTTP request or a WebSocket upgrade.

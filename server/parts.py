@@ -18,8 +18,9 @@ from control_tower.ports import Clock, Store
 from control_tower.sessions import hit_json
 from control_tower.store import SqliteStore
 from events.payloads import JsonObject
-from server.auth import Nobody, Verifier
+from server.auth import Verifier
 from server.auth_jwt import JwtVerifier
+from server.auth_keys import Keyring
 from server.health import Check, Finding, LoopLag, check_disk
 from server.services import Services
 from server.settings import Settings
@@ -145,7 +146,7 @@ def checks(
     }
 
 
-def verifier(settings: Settings, clock: Clock) -> Verifier | None:
+def verifier(settings: Settings, clock: Clock, keyring: Keyring) -> Verifier | None:
     """Return who checks credentials; None when auth is off."""
     match settings.auth:
         case "off":
@@ -153,4 +154,4 @@ def verifier(settings: Settings, clock: Clock) -> Verifier | None:
         case "jwt":
             return JwtVerifier(settings, clock)
         case "keys":
-            return Nobody()
+            return keyring

@@ -21,6 +21,7 @@ from server.sse import EventStreams
 if TYPE_CHECKING:
     from control_tower.tower import Tower
     from server.auth import Gate
+    from server.auth_keys import Keyring
     from server.imports import Importer
 
 
@@ -69,6 +70,7 @@ class Services:
 
     settings: Settings
     gate: "Gate"
+    keyring: "Keyring"
     tower: "Tower"
     store: Archive
     sessions: Sessions

@@ -321,10 +321,7 @@ def _strangers(path: Path | None) -> list[str]:
 
 def _without_effect(settings: Settings) -> list[str]:
     """Return a warning for what is understood but not yet used."""
-    said = ["[limits] in the settings file has no effect yet."] if settings.limits else []
-    if settings.auth == "keys":
-        said.append("TOWER_AUTH=keys: no keys can be made yet; only the command line gets in.")
-    return said
+    return ["[limits] in the settings file has no effect yet."] if settings.limits else []
 
 
 def _nearest(name: str, known: list[str]) -> str:

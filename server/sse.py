@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 from starlette.responses import StreamingResponse
 
+from control_tower.commands import Caller
 from events.frames import payloads
 from events.hub import Hub, Subscribed
 from events.payloads import TERMINAL_TYPES, ReplayDone
@@ -38,6 +39,7 @@ class EventStream:
     """One client; an :class:`events.subscribers.Outlet`.
 
     Args:
+        caller: who reads; the stream ends with their credentials.
         until: the mission whose terminal event ends the stream; None for one without an end.
         finite: end behind the replay: nothing more will come.
         closed: called once when the stream is over.
@@ -46,11 +48,13 @@ class EventStream:
     def __init__(
         self,
         hub: Hub,
+        caller: Caller,
         until: str | None,
         closed: Callable[["EventStream"], None],
         *,
         finite: bool = False,
     ) -> None:
+        self.caller = caller
         self._hub = hub
         self._until = until
         self._finite = finite
@@ -104,7 +108,7 @@ class EventStream:
         """Return how many bytes the client has not taken."""
         return self._size
 
-    def close(self, code: int, reason: str) -> None:  # noqa: ARG002 - an HTTP answer has no code
+    def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - an HTTP answer has no code
         """End the stream."""
         self.end()
 
@@ -186,8 +190,13 @@ class EventStreams:
         """Return how many are open."""
         return len(self._open)
 
+    def open_now(self) -> Sequence[EventStream]:
+        """Return those that are open."""
+        return tuple(self._open)
+
     async def open(
         self,
+        caller: Caller,
         filters: Sequence[Filter],
         since: int | None,
         *,
@@ -195,7 +204,7 @@ class EventStreams:
         finite: bool = False,
     ) -> EventStream:
         """Return a stream of the topics from ``since`` on (None: now)."""
-        stream = EventStream(self._hub, until, self._open.discard, finite=finite)
+        stream = EventStream(self._hub, caller, until, self._open.discard, finite=finite)
         self._open.add(stream)
         await stream.attach(filters, since)
         return stream

@@ -38,7 +38,7 @@ def ask_tower(data_dir: Path | None, question: Callable[[Client], Awaitable[T]])
 def show(rows: list[JsonObject], columns: tuple[str, ...], *, as_json: bool) -> None:
     """Print rows, as JSON with everything in them or as a table of some columns."""
     if as_json:
-        typer.echo(msgspec.json.encode(rows).decode())
+        show_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for name in columns:
@@ -46,6 +46,11 @@ def show(rows: list[JsonObject], columns: tuple[str, ...], *, as_json: bool) -> 
     for row in rows:
         table.add_row(*(_cell(name, row[name]) for name in columns))
     out.print(table)
+
+
+def show_json(value: object) -> None:
+    """Print a JSON value on one line."""
+    typer.echo(msgspec.json.encode(value).decode())
 
 
 def _cell(name: str, value: object) -> str:

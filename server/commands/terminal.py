@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from agents.errors import AppLoadError, RegistrationError
+from control_tower.errors import Refusal
 from control_tower.store import DataFolderLocked, DataFolderUnusable, SchemaTooNew
 from server.client import ClientError
 from server.settings import Loaded, SettingsError, load
@@ -47,7 +48,7 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             fail(_escaped(f"{error}. Stop it, or give this one its own TOWER_DATA_DIR."))
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-        except ClientError as error:
+        except (ClientError, Refusal) as error:
             fail(_escaped(error.message))
 
     return run

@@ -8,6 +8,7 @@ from server.app import package_version
 from server.commands.approve import approve
 from server.commands.cancel import cancel
 from server.commands.doctor import doctor
+from server.commands.keys import keys
 from server.commands.look import missions, sessions, watch
 from server.commands.new import new
 from server.commands.run import run
@@ -53,3 +54,4 @@ app.command()(cancel)
 app.command()(sessions)
 app.command()(watch)
 app.command()(doctor)
+app.add_typer(keys, name="keys")

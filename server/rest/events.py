@@ -81,7 +81,7 @@ async def _answer(call: Call[None, Any], topic: str, until: str | None) -> Respo
     if finite and since is None:
         since = log.head
     stream = await call.services.streams.open(
-        build_filters([topic]), since, until=until, finite=finite
+        call.caller, build_filters([topic]), since, until=until, finite=finite
     )
     return stream.response()
 

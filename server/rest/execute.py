@@ -113,6 +113,7 @@ async def stream(call: Call[ExecuteBody, Query]) -> Response:
     pid = ack["mission_id"]
     mission = await call.services.tower.mission(caller, pid)
     events = await call.services.streams.open(
+        call.caller,
         build_filters([f"mission:{pid}"]),
         ack["offset"] - 1,
         until=pid,
