@@ -195,8 +195,7 @@ async def running(
             **figures(counts, tower.status(), len(sockets.connections)),
             "loop_lag_seconds": lag.worst_ms / 1000,
         }
-        services.documents["openapi"] = openapi.document(ENDPOINTS, services.version)
-        services.documents["asyncapi"] = asyncapi.document(methods.methods, services.version)
+        services.documents |= _documents(services, methods)
         await parts.recall_health(store, tools, clock)
         services.checks.update(parts.checks(services, store, models, mcp, lag))
         say(NodeJoined(node=node))
@@ -230,6 +229,14 @@ def create_app(running: Running) -> Starlette:
 async def _to_the_guard(_request: Request, error: Exception) -> Response:
     """Let the guard answer Starlette's own errors, as it answers all others."""
     raise error
+
+
+def _documents(services: Services, methods: MethodTable) -> dict[str, JsonObject]:
+    """Return what describes the server to programs, by name."""
+    return {
+        "openapi": openapi.document(ENDPOINTS, services.version),
+        "asyncapi": asyncapi.document(methods.methods, services.version),
+    }
 
 
 def _sockets(services: Services, methods: MethodTable) -> tuple[Sockets, Admission]:
