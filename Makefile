@@ -30,9 +30,9 @@ $(SERVING): pyproject.toml constraints.txt
 	$(INSTALL) .
 	@touch $@
 
-# What tests and checks need on top of what serving needs.
+# What tests and checks need on top of what serving needs; [llm], so that the providers' tests run.
 $(STAMP): $(SERVING)
-	$(INSTALL) ".[dev]"
+	$(INSTALL) ".[dev,llm]"
 	@touch $@
 
 run: $(SERVING)
