@@ -23,6 +23,7 @@ from agents.adapters import adapt
 from agents.api import agent, tool
 from agents.blocking import BlockingChild, BlockingContext
 from agents.catalog import AgentCatalog
+from agents.defaults import default_registry
 from agents.errors import (
     AgentError,
     AppLoadError,
@@ -44,7 +45,7 @@ from agents.errors import (
 from agents.executor import Executor
 from agents.llm import ModelTable
 from agents.loading import load_app, load_entry_points
-from agents.registry import Registry, default_registry
+from agents.registry import Registry
 from agents.result import Result
 from agents.runtime import MissionRuntime, create_mission_runtime
 from agents.secret import Secret

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from agents.registry import Risk, current_registry
+from agents.defaults import current_registry
+from agents.registry import Risk
 
 F = TypeVar("F", bound=Callable[..., Any])
 

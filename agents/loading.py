@@ -10,9 +10,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from agents.defaults import current_registry, recording
 from agents.errors import AppLoadError, RegistrationError
 from agents.program import AgentProgram
-from agents.registry import Registry, current_registry, recording
+from agents.registry import Registry
 
 ENTRY_POINTS = "control_tower.agents"
 

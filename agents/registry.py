@@ -1,14 +1,11 @@
 """What is registered: agents and tools by name, each with the module it came from.
 
-There is one default registry, which :func:`agents.agent` and :func:`agents.tool` fill and which
-has the built-in ones; :func:`recording` makes them fill another for a while.
+It knows nobody who fills it; the one of the process is put together in :mod:`agents.defaults`.
 """
 
-import contextlib
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -157,42 +154,3 @@ def _origin(function: object) -> str:
 def _first_line(function: object) -> str:
     lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
     return lines[0] if lines else ""
-
-
-_default: Registry | None = None
-_target: ContextVar[Registry | None] = ContextVar("registry", default=None)
-
-
-def default_registry() -> Registry:
-    """Return the registry of this process, which has the built-in agents and tools."""
-    global _default  # noqa: PLW0603 - one per process is what "default" means
-    if _default is None:
-        _default = builtin_registry()
-    return _default
-
-
-def builtin_registry() -> Registry:
-    """Return a fresh registry that has only the built-in agents and tools."""
-    # Imported late, because the built-ins are ordinary users of this module.
-    from agents.builtin import register_agents  # noqa: PLC0415
-    from agents.tools import register_tools  # noqa: PLC0415
-
-    registry = Registry()
-    register_agents(registry)
-    register_tools(registry)
-    return registry
-
-
-def current_registry() -> Registry:
-    """Return where the decorators register: the default, or that of :func:`recording`."""
-    return _target.get() or default_registry()
-
-
-@contextlib.contextmanager
-def recording(registry: Registry) -> Iterator[Registry]:
-    """Let the decorators register in ``registry`` inside the ``with`` block."""
-    token = _target.set(registry)
-    try:
-        yield registry
-    finally:
-        _target.reset(token)

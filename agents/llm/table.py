@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable, storable
+from agents.defaults import default_registry
 from agents.llm.mock import MockProvider
 from agents.llm.provider import Provider, ProviderRequest, ProviderTurn, ToolOffer
 from agents.llm.remote import remote_providers
 from agents.llm.tokens import count_tokens
-from agents.registry import Registry, default_registry
+from agents.registry import Registry
 from control_tower.errors import AgentError, ModelFailed
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn
 from control_tower.quotas import ResourceUsage

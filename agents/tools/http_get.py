@@ -19,8 +19,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from pydantic import Field
 
+from agents.defaults import current_registry
 from agents.errors import RegistrationError, ToolDeclined
-from agents.registry import Registry, current_registry
+from agents.registry import Registry
 from agents.tools.public_address import is_public
 from events.payloads import JsonObject
 

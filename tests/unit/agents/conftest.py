@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.defaults import builtin_registry
 from agents.executor import Executor
 from agents.llm.mock import MockProvider
 from agents.llm.table import ModelTable
-from agents.registry import Registry, builtin_registry
+from agents.registry import Registry
 from control_tower.context import Decision, Message, Reply
 from control_tower.errors import AgentError, ClarificationExpired, ToolRefused
 from control_tower.ports import EffectContext, Profile, ToolPlan

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from agents.defaults import builtin_registry
 from agents.errors import RegistrationError, ToolDeclined, ToolFailed
-from agents.registry import Registry, builtin_registry
+from agents.registry import Registry
 from agents.tools.http_get import MAX_BODY_BYTES, Fetcher, enable
 from agents.tools.public_address import is_public
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from agents.defaults import builtin_registry
 from agents.errors import AppLoadError
 from agents.loading import LoadedApp, load_app, load_entry_points
-from agents.registry import Registry, builtin_registry
+from agents.registry import Registry
 
 APP = '''
 """An app."""

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import agents
+from agents.defaults import builtin_registry, default_registry, recording
 from agents.errors import RegistrationError
-from agents.registry import Registry, builtin_registry, default_registry, recording
+from agents.registry import Registry
 from control_tower import errors
 
 
