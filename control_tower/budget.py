@@ -13,7 +13,7 @@ import msgspec
 
 from control_tower import errors
 from control_tower.accounts import LIMITS, NOTHING, Account, MustWait, OverLimit, QuotaWarning
-from control_tower.calls import Call, Kind
+from control_tower.calls import Call, FunctionCall, Kind
 from control_tower.commands import QuotaIncrease
 from control_tower.lifecycle import PARENT_ENDED, Lifecycle
 from control_tower.ports import ModelRequest, Models
@@ -202,6 +202,8 @@ class Budget:
 
     def price(self, call: Call) -> ResourceUsage:
         """Return what a call reserves."""
+        if isinstance(call.request, FunctionCall):
+            return call.request.reserve.plus(SPEECH)
         match call.kind:
             case Kind.TOOL:
                 return ResourceUsage(tool_calls=1, events=STEP_EVENTS)

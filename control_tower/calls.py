@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from control_tower.accounts import NOTHING
 from control_tower.canonical import sha256_hex
 from control_tower.ports import ModelRequest, ToolPlan
-from control_tower.quotas import ResourceQuota
+from control_tower.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import StepRecord
 from events.payloads import JsonObject
 from events.types import Json
@@ -40,11 +41,20 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, frozen=True)
 class FunctionCall:
-    """``ctx.step``: any function of the program, run once."""
+    """``ctx.step``: any function of the program, run once. ``reserve``: what it may use."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     idempotent: bool
+    reserve: ResourceUsage = NOTHING
+
+
+@dataclass(slots=True, frozen=True)
+class Spent:
+    """What a step's function may return to have charged what it used."""
+
+    output: Any
+    usage: ResourceUsage
 
 
 @dataclass(slots=True, frozen=True)

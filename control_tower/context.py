@@ -48,11 +48,16 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class ToolRequest(msgspec.Struct, frozen=True):
-    """A tool call that a model asks for."""
+    """A tool call that a model asks for.
+
+    Attributes:
+        malformed: what it wrote as arguments, where that is no JSON object; they are ``{}`` then.
+    """
 
     id: str
     name: str
     arguments: JsonObject
+    malformed: str | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from control_tower.calls import Call, FunctionCall, History, Kind
+from control_tower.calls import Call, FunctionCall, History, Kind, Spent
 from control_tower.canonical import sha256_hex
-from control_tower.errors import AgentError, KernelBug, ToolTimeout
+from control_tower.errors import AgentError, KernelBug, ModelFailed, ToolTimeout
 from control_tower.outcomes import agent_error_of, as_json
 from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
 from control_tower.quotas import ResourceUsage
@@ -83,15 +83,24 @@ class Attempts:
                 async with _Deadline(plan.timeout_s):
                     output = as_json(await self.tools.run(plan, effect))
                 return EffectEnd(output=output, usage=TOOL_CALL)
+            case ModelRequest(model=model) if self._unpriced(pcb, model):
+                refusal = f"The price of {model} is not known, so max_cost_usd can't be kept."
+                return EffectEnd(error=ModelFailed(refusal))
             case ModelRequest() as request:
                 turn = await self.models.run(request, effect)
                 return EffectEnd(output=as_json(turn.output), usage=turn.usage)
             case FunctionCall() as request:
-                return EffectEnd(output=as_json(await _call_function(request)))
+                result = await _call_function(request)
+                if isinstance(result, Spent):
+                    return EffectEnd(output=as_json(result.output), usage=result.usage)
+                return EffectEnd(output=as_json(result))
             case History(limit=limit):
                 return EffectEnd(output=await self._history(pcb.session_id, limit))
             case other:
                 raise KernelBug(f"{type(other).__name__} has no effect")
+
+    def _unpriced(self, pcb: ProcessControlBlock, model: str) -> bool:
+        return pcb.quota.max_cost_usd is not None and not self.models.priced(model)
 
     async def _history(self, session_id: str, limit: int) -> Json:
         return [

@@ -109,6 +109,8 @@ class AgentError(Exception):
     code: ClassVar[str] = "agent_error"
     transient: ClassVar[bool] = False
     """Whether another attempt may end otherwise."""
+    retry_after_s: float | None = None
+    """When to make it, if whoever failed has said so."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -227,12 +227,18 @@ class Tools(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class ModelRequest:
-    """One model turn. ``tools`` are names of registered tools that the model may ask for."""
+    """One model turn.
+
+    Attributes:
+        tools: names of registered tools that the model may ask for.
+        retries: further attempts after a failure that is ``transient``.
+    """
 
     model: str
     messages: Sequence[JsonObject]
     tools: Sequence[str] = ()
     settings: JsonObject = field(default_factory=dict)
+    retries: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -258,6 +264,9 @@ class Models(Protocol):
         Raises:
             ModelFailed: when no such model is configured.
         """
+
+    def priced(self, model: str) -> bool:
+        """Whether it is known what a model costs, so that a limit on cost can be kept."""
 
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """Return what the turn may use at most, as far as can be told before it is made."""

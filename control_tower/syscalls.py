@@ -42,7 +42,7 @@ WAKE = "wake"
 """The alarm of a sleep."""
 
 RETRY_DELAYS_S = (0.2, 1.0, 5.0)
-"""Pauses before the second, third and each further attempt of an idempotent tool."""
+"""Pauses before the second, third and each further attempt of an idempotent tool or a model."""
 
 
 EFFECTS = (ToolPlan, ModelRequest, FunctionCall, History)
@@ -217,7 +217,7 @@ class Syscalls:
         if end.unknown and not call.repeatable:
             self.questions.doubt(p, record, "cut by its time-out")
         elif end.error is None:
-            shown = end.usage if call.kind is Kind.LLM else None
+            shown = None if call.kind is Kind.TOOL or end.usage == NOTHING else end.usage
             complete(p, record, end.output, usage=shown)
         elif self._may_retry(call, record, end.error):
             self._retry(p, call, record, end.error)
@@ -226,14 +226,17 @@ class Syscalls:
 
     @staticmethod
     def _may_retry(call: Call, record: StepRecord, error: AgentError) -> bool:
-        plan = call.request
-        if not isinstance(plan, ToolPlan) or not plan.idempotent:
-            return False
-        return record.attempt <= plan.retries and error.transient
+        match call.request:
+            case ToolPlan(idempotent=True, retries=retries) | ModelRequest(retries=retries):
+                return record.attempt <= retries and error.transient
+            case _:
+                return False
 
     def _retry(self, p: Proposal, call: Call, record: StepRecord, error: AgentError) -> None:
         say_retry(p, record, error)
-        delay_s = RETRY_DELAYS_S[min(record.attempt, len(RETRY_DELAYS_S)) - 1]
+        delay_s = error.retry_after_s
+        if delay_s is None:
+            delay_s = RETRY_DELAYS_S[min(record.attempt, len(RETRY_DELAYS_S)) - 1]
         self._attempt(p, call, _next_attempt(p, record), delay_s)
 
     def _sleep(self, p: Proposal, call: Call, request: Sleep) -> None:

@@ -133,6 +133,10 @@ class Modelling:
             raise ModelFailed("There is no model missing.")
         return ModelRequest(model or "parrot", list(messages), (), dict(settings))
 
+    def priced(self, model: str) -> bool:
+        """See ``ports.Models``."""
+        return True
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """See ``ports.Models``."""
         return msgspec.structs.replace(self.usage, llm_calls=0)

@@ -257,6 +257,10 @@ class Minds:
             raise ModelFailed("There is no model missing.")
         return ModelRequest(model or "parrot", list(messages), (), dict(settings))
 
+    def priced(self, model: str) -> bool:
+        """See ``ports.Models``."""
+        return True
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """See ``ports.Models``."""
         return ResourceUsage(input_tokens=10, output_tokens=20, cost_usd=0.02)
