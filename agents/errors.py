@@ -29,6 +29,7 @@ __all__ = [
     "ChildFailed",
     "ClarificationExpired",
     "ConcurrentCall",
+    "ModelBusy",
     "ModelFailed",
     "Parked",
     "QuotaExceeded",
@@ -48,6 +49,16 @@ class RegistrationError(ValueError):
 
 class AppLoadError(Exception):
     """A file or module of agents could not be imported. The cause is chained."""
+
+
+class ModelBusy(ModelFailed):
+    """A model's provider failed in a way that may pass. A program sees :class:`ModelFailed`."""
+
+    transient: ClassVar[bool] = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ToolDeclined(ToolFailed):

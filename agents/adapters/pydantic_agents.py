@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.bounds import storable
 from agents.errors import RegistrationError
-from agents.llm.remote import stream_texts
+from agents.llm.library import stream_texts
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:

@@ -18,10 +18,16 @@ class ToolOffer:
 
 @dataclass(slots=True, frozen=True)
 class AskedCall:
-    """A tool call that a model asks for. ``arguments`` are as the model gave them: untrusted."""
+    """A tool call that a model asks for.
+
+    Attributes:
+        arguments: as the model gave them: untrusted.
+        malformed: what it wrote instead, where that is no JSON object.
+    """
 
     name: str
     arguments: JsonObject
+    malformed: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,6 +38,7 @@ class ProviderTurn:
         finish_reason: ``stop``, ``tool_calls``, ``length`` or what else the provider says.
         input_tokens: as counted by the provider.
         output_tokens: as counted by the provider.
+        cost_usd: by the provider's list of prices; None where it is not known.
     """
 
     text: str
@@ -39,6 +46,7 @@ class ProviderTurn:
     finish_reason: str = "stop"
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: float | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,4 +88,5 @@ class Provider(Protocol):
 
         Raises:
             ModelFailed: when the provider failed for good.
+            ModelBusy: when another attempt may end otherwise.
         """

@@ -1,27 +1,32 @@
 """Models over the network, through ``pydantic-ai-slim`` (the extra ``llm``).
 
-The library is imported when a turn is made, so that a server without such a model neither needs
-it nor pays for it. It is reached by name only, since it may not be installed.
+The library is imported when the first turn is made, in a thread, so that a server without such a
+model neither needs it nor pays for it. A turn is one request: trying again is the kernel's, which
+journals each attempt and shows it.
 """
 
-import hashlib
+import asyncio
 import importlib
 import importlib.util
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.llm.provider import AskedCall, ProviderRequest, ProviderTurn, ToolOffer
+from agents.llm import prices
+from agents.llm.failures import failure_of
+from agents.llm.library import (
+    LIBRARY,
+    asked_call,
+    finish_of,
+    library_messages,
+    library_settings,
+    library_tools,
+    stream_texts,
+    wire_name,
+)
+from agents.llm.provider import ProviderRequest, ProviderTurn
 from control_tower.errors import ModelFailed
-from events.payloads import JsonObject
-
-LIBRARY = "pydantic_ai"
-TIMEOUT_S = 120.0
-"""Bound of a turn that sets no ``timeout_s``."""
-
-MAX_WIRE_NAME = 64
 
 MakeModel = Callable[[Mapping[str, str], str], Any]
 """Returns the library's model, given the environment and the model's name."""
@@ -42,6 +47,7 @@ class RemoteProvider:
     package: str
     make_model: MakeModel
     _models: dict[str, Any] = field(default_factory=dict)
+    _opened: bool = False
 
     @property
     def configured(self) -> bool:
@@ -58,37 +64,51 @@ class RemoteProvider:
             return "the extra is not installed: pip install 'control-tower[llm]'"
         return None
 
-    def price(self, model: str) -> tuple[float, float] | None:  # noqa: ARG002 - see the settings
-        """Return None: prices of models are the settings' to say."""
-        return None
+    def price(self, model: str) -> tuple[float, float] | None:
+        """Return the price in the maker's list, if it has the model."""
+        return prices.per_million(self.name, model)
 
     async def turn(self, request: ProviderRequest, delta: Callable[[str], None]) -> ProviderTurn:
         """Make a turn, streaming its text through ``delta``.
 
         Raises:
             ModelFailed: when the provider refused or did not answer; without its key.
+            ModelBusy: when another attempt may end otherwise.
         """
+        await self._open()
+        limit = asyncio.timeout(request.settings.get("timeout_s"))
         try:
-            return await self._turn(request, delta)
+            async with limit:
+                return await self._turn(request, delta)
         except Exception as error:  # noqa: BLE001 - the clients have classes of their own
-            raise ModelFailed(self._without_keys(f"{self.name}: {error}")) from None
+            if limit.expired():
+                raise ModelFailed(f"{self.name} did not answer in time.") from None
+            raise failure_of(self.name, error, self._keys()) from None
+
+    async def _open(self) -> None:
+        """Import what a turn needs, once, beside the loop: it takes seconds."""
+        if not self._opened:
+            for module in (LIBRARY, f"{LIBRARY}.direct", self.package, prices.LIST):
+                await asyncio.to_thread(importlib.import_module, module)
+            self._opened = True
 
     async def _turn(self, request: ProviderRequest, delta: Callable[[str], None]) -> ProviderTurn:
-        names = {_wire_name(tool.name): tool.name for tool in request.tools}
+        names = {wire_name(tool.name): tool.name for tool in request.tools}
         async with self._stream(request) as stream:
             async for text in stream_texts(stream):
                 delta(text)
             answer = stream.get()
-        calls = [part for part in answer.parts if part.part_kind == "tool-call"]
         return ProviderTurn(
             text="".join(part.content for part in answer.parts if part.part_kind == "text"),
             calls=[
-                AskedCall(names.get(part.tool_name, part.tool_name), _arguments(part.args))
-                for part in calls
+                asked_call(names.get(part.tool_name, part.tool_name), part.args)
+                for part in answer.parts
+                if part.part_kind == "tool-call"
             ],
-            finish_reason=answer.finish_reason or ("tool_calls" if calls else "stop"),
+            finish_reason=finish_of(answer),
             input_tokens=answer.usage.input_tokens,
             output_tokens=answer.usage.output_tokens,
+            cost_usd=prices.of_turn(self.name, request.model, answer.usage),
         )
 
     def _stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[Any]:
@@ -99,19 +119,20 @@ class RemoteProvider:
         opened: AbstractAsyncContextManager[Any] = direct.model_request_stream(
             self._models[request.model],
             library_messages(request.messages),
-            model_settings=_library_settings(request.settings),
+            model_settings=library_settings(request.settings),
             model_request_parameters=models.ModelRequestParameters(
-                function_tools=_library_tools(request.tools)
+                function_tools=library_tools(request.tools)
             ),
         )
         return opened
 
-    def _without_keys(self, said: str) -> str:
-        for variable in self.needs:
-            value = self.environ.get(variable, "")
-            if variable.endswith("_KEY") and value:
-                said = said.replace(value, f"[{variable}]")
-        return said[:500]
+    def _keys(self) -> dict[str, str]:
+        """Return the keys that no message may show, by their variables."""
+        return {
+            variable: value
+            for variable in self.needs
+            if variable.endswith("_KEY") and (value := self.environ.get(variable))
+        }
 
 
 def remote_providers(environ: Mapping[str, str]) -> list[RemoteProvider]:
@@ -160,89 +181,3 @@ def _anthropic(environ: Mapping[str, str], model: str) -> Any:
 def _chat_model(model: str, provider: Any) -> Any:
     module = importlib.import_module(f"{LIBRARY}.models.openai")
     return module.OpenAIChatModel(model, provider=provider)
-
-
-async def stream_texts(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
-    """Yield the pieces of text among a stream's events; thoughts are not part of the answer."""
-    async for event in stream:
-        if event.event_kind == "part_start" and event.part.part_kind == "text":
-            yield event.part.content
-        elif event.event_kind == "part_delta" and event.delta.part_delta_kind == "text":
-            yield event.delta.content_delta
-
-
-def library_messages(messages: Iterable[JsonObject]) -> list[Any]:
-    """Return messages as the library has them."""
-    module = importlib.import_module(f"{LIBRARY}.messages")
-    made: list[Any] = []
-    for message in messages:
-        content = message["content"]
-        match message["role"]:
-            case "system":
-                part = module.SystemPromptPart(content)
-            case "user":
-                part = module.UserPromptPart(content)
-            case "tool":
-                part = module.ToolReturnPart(
-                    _wire_name(str(message.get("name", "tool"))),
-                    content,
-                    str(message.get("tool_call_id", "")),
-                )
-            case _:
-                made.append(module.ModelResponse(parts=_said(module, message)))
-                continue
-        if made and isinstance(made[-1], module.ModelRequest):
-            made[-1].parts = [*made[-1].parts, part]
-        else:
-            made.append(module.ModelRequest(parts=[part]))
-    return made
-
-
-def _said(module: Any, message: JsonObject) -> list[Any]:
-    """Return the parts of what a model said before."""
-    calls = [
-        module.ToolCallPart(_wire_name(call["name"]), call["arguments"], call["id"])
-        for call in message.get("tool_calls", [])
-    ]
-    text = [module.TextPart(message["content"])] if message["content"] or not calls else []
-    return text + calls
-
-
-def _library_tools(offers: Sequence[ToolOffer]) -> list[Any]:
-    module = importlib.import_module(f"{LIBRARY}.tools")
-    return [
-        module.ToolDefinition(
-            name=_wire_name(offer.name),
-            description=offer.description,
-            parameters_json_schema=offer.schema,
-        )
-        for offer in offers
-    ]
-
-
-def _library_settings(settings: JsonObject) -> JsonObject:
-    """Return settings under the library's names."""
-    names = {"stop": "stop_sequences", "timeout_s": "timeout"}
-    made = {names.get(name, name): value for name, value in settings.items()}
-    if isinstance(made.get("stop_sequences"), str):
-        made["stop_sequences"] = [made["stop_sequences"]]
-    return {"timeout": TIMEOUT_S} | made
-
-
-def _wire_name(tool: str) -> str:
-    """Return a tool's name as providers take it: without dots, of 64 characters at most."""
-    name = tool.replace(".", "__")
-    if len(name) <= MAX_WIRE_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: MAX_WIRE_NAME - 9]}_{digest}"
-
-
-def _arguments(args: object) -> JsonObject:
-    """Return a call's arguments; what is no JSON object becomes none, and the tool complains."""
-    if isinstance(args, str):
-        try:
-            args = json.loads(args)
-        except ValueError:
-            return {}
-    return args if isinstance(args, dict) else {}

@@ -6,10 +6,12 @@ from typing import Any
 from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable, storable
 from agents.defaults import default_registry
 from agents.llm.mock import MockProvider
-from agents.llm.provider import Provider, ProviderRequest, ProviderTurn, ToolOffer
+from agents.llm.provider import AskedCall, Provider, ProviderRequest, ProviderTurn, ToolOffer
 from agents.llm.remote import remote_providers
 from agents.llm.tokens import count_tokens
+from agents.llm.turns import MODEL_RETRIES, BroughtTurn, PlannedTurn
 from agents.registry import Registry
+from agents.tool_spec import ToolSpec
 from control_tower.errors import AgentError, ModelFailed
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn
 from control_tower.quotas import ResourceUsage
@@ -94,9 +96,15 @@ class ModelTable:
     ) -> ModelRequest:
         """Resolve a turn's model and tools.
 
+        Args:
+            messages: as ``ctx.llm`` takes them.
+            model: ``provider:model``; the default by default.
+            tools: names, registered functions, or a :class:`ToolSpec` that is only offered.
+            settings: of the turn.
+
         Raises:
-            ModelFailed: when no such model is configured, or the messages are none.
-            AgentError: for a tool that is not registered.
+            ModelFailed: when no such model is configured, the messages are none, or a tool is
+                not registered.
         """
         chosen = model or self.default_model
         if chosen is None:
@@ -107,20 +115,23 @@ class ModelTable:
             raise ModelFailed(
                 f"A model turn has no setting {unknown[0]}; it has {', '.join(sorted(SETTINGS))}."
             )
-        return ModelRequest(
+        offers = tuple(self._offer(tool) for tool in tools)
+        return PlannedTurn(
             model=chosen,
             messages=_messages(messages),
-            tools=tuple(self._tool_name(tool) for tool in tools),
+            tools=tuple(offer.name for offer in offers),
             settings=_plain({**settings}),
+            retries=MODEL_RETRIES,
+            offers=offers,
         )
 
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """Return what the turn may use at most, as far as can be told."""
-        offered = [offer.schema for offer in self._offers(request.tools)]
+        offered = [offer.schema for offer in _offers(request)]
         asked = request.settings.get("max_tokens", DEFAULT_OUTPUT_TOKENS)
         output = asked if isinstance(asked, int) and asked >= 0 else DEFAULT_OUTPUT_TOKENS
         read = count_tokens([list(request.messages), offered])
-        return self._usage(request.model, read, output)
+        return self.usage(request.model, read, output)
 
     async def run(self, request: ModelRequest, effect: EffectContext) -> ModelTurn:
         """Make the turn, streaming its text through ``effect.delta``.
@@ -128,10 +139,10 @@ class ModelTable:
         Raises:
             ModelFailed: when the provider failed for good.
         """
+        if isinstance(request, BroughtTurn):
+            return await request.make(effect)
         provider, name = self._resolve(request.model)
-        asked = ProviderRequest(
-            name, request.messages, self._offers(request.tools), request.settings
-        )
+        asked = ProviderRequest(name, request.messages, _offers(request), request.settings)
         try:
             turn = await provider.turn(asked, lambda text: effect.delta(clean_text(text)))
         except AgentError:
@@ -139,7 +150,9 @@ class ModelTable:
         except Exception as error:  # a provider's library may raise anything: it failed
             said = clean_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
             raise ModelFailed(f"{provider.name} failed: {said}") from error
-        usage = self._usage(request.model, turn.input_tokens, turn.output_tokens)
+        usage = self.usage(
+            request.model, turn.input_tokens, turn.output_tokens, listed_usd=turn.cost_usd
+        )
         return ModelTurn(output=_output(turn, request.model, effect.step), usage=usage)
 
     def _resolve(self, model: str) -> tuple[Provider, str]:
@@ -163,29 +176,41 @@ class ModelTable:
     def _tools_registry(self) -> Registry:
         return self._registry if self._registry is not None else default_registry()
 
-    def _tool_name(self, tool: object) -> str:
-        spec = self._tools_registry().find_tool(tool)
+    def _offer(self, tool: object) -> ToolOffer:
+        registered = self._tools_registry().find_tool(tool)
+        spec = tool if isinstance(tool, ToolSpec) else registered
         if spec is None:
             name = tool if isinstance(tool, str) else getattr(tool, "__name__", "a tool")
             raise ModelFailed(f"{name} cannot be offered to a model: it is not registered.")
-        return spec.name
+        return ToolOffer(spec.name, spec.description, spec.schema.json_schema)
 
-    def _offers(self, names: Sequence[str]) -> list[ToolOffer]:
-        specs = (self._tools_registry().find_tool(name) for name in names)
-        return [
-            ToolOffer(spec.name, spec.description, spec.schema.json_schema)
-            for spec in specs
-            if spec is not None
-        ]
+    def usage(
+        self,
+        model: str,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        listed_usd: float | None = None,
+    ) -> ResourceUsage:
+        """Return what one turn used.
 
-    def _usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        Args:
+            model: ``provider:model``.
+            input_tokens: that it read.
+            output_tokens: that it wrote.
+            listed_usd: its cost by the provider's list; a price in the settings goes before it.
+        """
         price = self._price(model) or (0.0, 0.0)
+        cost_usd = (input_tokens * price[0] + output_tokens * price[1]) / 1_000_000
+        if listed_usd is not None and model not in self._prices:
+            cost_usd = listed_usd
         return ResourceUsage(
-            llm_calls=1,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            cost_usd=(input_tokens * price[0] + output_tokens * price[1]) / 1_000_000,
+            llm_calls=1, input_tokens=input_tokens, output_tokens=output_tokens, cost_usd=cost_usd
         )
+
+
+def _offers(request: ModelRequest) -> tuple[ToolOffer, ...]:
+    return request.offers if isinstance(request, PlannedTurn) else ()
 
 
 def _messages(messages: Sequence[JsonObject] | str) -> list[JsonObject]:
@@ -228,21 +253,28 @@ def _plain(value: object) -> Any:
 
 
 def _output(turn: ProviderTurn, model: str, step: str) -> JsonObject:
-    """Return a turn as the journal keeps it.
-
-    Calls get ids derived from the step, so that a provider's random ones never make a replay
-    diverge.
-    """
+    """Return a turn as the journal keeps it."""
     return {
         "text": clean_text(turn.text),
         "tool_calls": [
-            {
-                "id": f"call_{step.replace('.', '_')}_{number}",
-                "name": clean_text(call.name),
-                "arguments": _arguments(call.arguments),
-            }
+            _asked(call, f"call_{step.replace('.', '_')}_{number}")
             for number, call in enumerate(turn.calls, 1)
         ],
         "model": model,
         "finish_reason": turn.finish_reason,
     }
+
+
+def _asked(call: AskedCall, identity: str) -> JsonObject:
+    """Return a call that a model asks for.
+
+    Its id derives from the step, so that a provider's random ones never make a replay diverge.
+    """
+    asked: JsonObject = {
+        "id": identity,
+        "name": clean_text(call.name),
+        "arguments": _arguments(call.arguments),
+    }
+    if call.malformed is not None:
+        asked["malformed"] = clean_text(call.malformed)
+    return asked

@@ -1,27 +1,22 @@
-"""Providers over the network: what they need, and their turns against a server of the test's own.
-
-The turns need the extra ``llm``; where it is not installed, that it is missing is what is tested.
-"""
+"""Providers over the network: what they need, and their turns against a server of the rig."""
 
 import importlib.util
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from agents.errors import ModelFailed
-from agents.llm.remote import RemoteProvider, _wire_name, remote_providers
+from agents.errors import ModelBusy, ModelFailed
+from agents.llm.library import wire_name
+from agents.llm.remote import RemoteProvider, remote_providers
 from agents.llm.table import ModelTable
 from agents.registry import Registry
 from control_tower.context import Reply
 from control_tower.ports import EffectContext
+from tests.rig.model_api import KEY, Answer, ModelApi, Refusal, Said, serving
 
-INSTALLED = importlib.util.find_spec("pydantic_ai") is not None
-KEY = "canary-key-12345"
 TALK: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "What is 6*7?"},
@@ -65,67 +60,30 @@ def test_what_is_missing_is_named(name: str, environ: dict[str, str], problem: s
     assert provider(name, environ).configured is bool(any(environ.values()))
 
 
-def test_the_extra_is_named_where_it_is_missing() -> None:
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its key set, the library is what is missing."""
-    found = provider("openai", {"OPENAI_API_KEY": KEY}).problem
-    assert found is None if INSTALLED else "control-tower[llm]" in str(found)
+    openai = provider("openai", {"OPENAI_API_KEY": KEY})
+    assert openai.problem is None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert "control-tower[llm]" in str(openai.problem)
 
 
 def test_names_of_tools_fit_the_providers() -> None:
     """Without dots, short enough, and still distinct."""
-    assert _wire_name("workspace.read") == "workspace__read"
-    long = [_wire_name(f"mcp.server.{'x' * 100}{end}") for end in "ab"]
+    assert wire_name("workspace.read") == "workspace__read"
+    long = [wire_name(f"mcp.server.{'x' * 100}{end}") for end in "ab"]
     assert len(set(long)) == 2
     assert all(len(name) == 64 for name in long)
 
 
-def test_prices_come_from_the_settings() -> None:
-    """By provider and model."""
-    table = ModelTable.from_settings(None, {}, prices={"openai:gpt": (1.0, 2.0)})
-    assert table.priced("openai:gpt")
-    assert not table.priced("openai:other")
+def test_prices_come_from_the_settings_then_from_the_makers_list() -> None:
+    """By provider and model; what nobody knows has none."""
+    table = ModelTable.from_settings(None, {}, prices={"openai:gpt-4o": (1.0, 2.0)})
+    assert table.usage("openai:gpt-4o", 1_000_000, 1_000_000).cost_usd == 3
+    assert table.priced("anthropic:claude-sonnet-4-5")
+    assert table.usage("anthropic:claude-sonnet-4-5", 1_000, 0).cost_usd > 0
+    assert not table.priced("openai:no-such-model")
     assert table.priced("mock:echo")
-
-
-class Api(BaseHTTPRequestHandler):
-    """Speaks enough of both APIs, as streams."""
-
-    asked: list[tuple[str, dict[str, Any], dict[str, str]]] = []
-    status = 200
-    events: list[tuple[str | None, Any]] = []
-
-    def do_POST(self) -> None:
-        """Note the request and send the prepared events."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        Api.asked.append((self.path, body, dict(self.headers.items())))
-        self.send_response(Api.status)
-        self.send_header("Content-Type", "text/event-stream" if Api.status == 200 else "text/plain")
-        self.end_headers()
-        if Api.status != 200:
-            self.wfile.write(f'{{"error": {{"message": "bad key {KEY}"}}}}'.encode())
-            return
-        for kind, data in Api.events:
-            if kind:
-                self.wfile.write(f"event: {kind}\n".encode())
-            text = data if isinstance(data, str) else json.dumps(data)
-            self.wfile.write(f"data: {text}\n\n".encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture
-def api() -> Iterator[str]:
-    """Serve both APIs on loopback; give the address."""
-    Api.asked.clear()
-    Api.status = 200
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -135,190 +93,145 @@ def effect(make_ctx: Callable[..., Any]) -> EffectContext:
     return given
 
 
-def openai_chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-    """Return one piece of a chat completion."""
-    return {
-        "id": "c1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "tiny",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-    }
+PROVIDERS = ("openai", "anthropic", "azure", "llamacpp")
 
 
-OPENAI_EVENTS: list[tuple[str | None, Any]] = [
-    (None, openai_chunk({"role": "assistant", "content": "It "})),
-    (None, openai_chunk({"content": "is:"})),
-    (
-        None,
-        openai_chunk(
-            {
-                "tool_calls": [
-                    {
-                        "index": 0,
-                        "id": "random-id",
-                        "type": "function",
-                        "function": {"name": "workspace__read", "arguments": '{"name": "a.txt"}'},
-                    }
-                ]
-            }
-        ),
-    ),
-    (None, openai_chunk({}, "tool_calls")),
-    (
-        None,
-        {
-            "id": "c1",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "tiny",
-            "choices": [],
-            "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
-        },
-    ),
-    (None, "[DONE]"),
-]
-
-ANTHROPIC_EVENTS: list[tuple[str | None, Any]] = [
-    (
-        "message_start",
-        {
-            "type": "message_start",
-            "message": {
-                "id": "m1",
-                "type": "message",
-                "role": "assistant",
-                "model": "tiny",
-                "content": [],
-                "stop_reason": None,
-                "stop_sequence": None,
-                "usage": {"input_tokens": 11, "output_tokens": 1},
-            },
-        },
-    ),
-    (
-        "content_block_start",
-        {
-            "type": "content_block_start",
-            "index": 0,
-            "content_block": {"type": "text", "text": ""},
-        },
-    ),
-    *[
-        (
-            "content_block_delta",
-            {
-                "type": "content_block_delta",
-                "index": 0,
-                "delta": {"type": "text_delta", "text": text},
-            },
-        )
-        for text in ("It ", "is:")
-    ],
-    ("content_block_stop", {"type": "content_block_stop", "index": 0}),
-    (
-        "content_block_start",
-        {
-            "type": "content_block_start",
-            "index": 1,
-            "content_block": {
-                "type": "tool_use",
-                "id": "random-id",
-                "name": "workspace__read",
-                "input": {},
-            },
-        },
-    ),
-    (
-        "content_block_delta",
-        {
-            "type": "content_block_delta",
-            "index": 1,
-            "delta": {"type": "input_json_delta", "partial_json": '{"name": "a.txt"}'},
-        },
-    ),
-    ("content_block_stop", {"type": "content_block_stop", "index": 1}),
-    (
-        "message_delta",
-        {
-            "type": "message_delta",
-            "delta": {"stop_reason": "tool_use", "stop_sequence": None},
-            "usage": {"output_tokens": 7},
-        },
-    ),
-    ("message_stop", {"type": "message_stop"}),
-]
-
-PROVIDERS = [
-    ("llamacpp:tiny", {"TOWER_LLAMACPP_URL": "{api}/v1"}, OPENAI_EVENTS),
-    ("openai:tiny", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "{api}/v1"}, OPENAI_EVENTS),
-    (
-        "azure:tiny",
-        {
-            "AZURE_OPENAI_ENDPOINT": "{api}",
-            "AZURE_OPENAI_API_KEY": KEY,
-            "AZURE_OPENAI_API_VERSION": "2026-01-01",
-        },
-        OPENAI_EVENTS,
-    ),
-    ("anthropic:tiny", {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "{api}"}, ANTHROPIC_EVENTS),
-]
+def table_of(api: ModelApi, name: str, registry: Registry, **settings: Any) -> ModelTable:
+    """Return a table with one provider that can be used."""
+    return ModelTable.from_settings(f"{name}:tiny", api.settings(name), registry, **settings)
 
 
-if INSTALLED:
-
-    @pytest.mark.parametrize(("model", "environ", "events"), PROVIDERS)
-    async def test_a_turn_over_the_network(
-        *,
-        api: str,
-        effect: EffectContext,
-        registry: Registry,
-        model: str,
-        environ: dict[str, str],
-        events: list[tuple[str | None, Any]],
-    ) -> None:
-        """Text streams, calls come back under our names and ids, tokens and cost are charged."""
-        Api.events = events
-        deltas: list[str] = []
-        effect.delta = deltas.append
-        table = ModelTable.from_settings(
-            model,
-            {name: value.format(api=api) for name, value in environ.items()},
-            registry,
-            prices={model: (1_000_000.0, 2_000_000.0)},
-        )
+@pytest.mark.parametrize("name", PROVIDERS)
+async def test_a_turn_over_the_network(
+    effect: EffectContext, registry: Registry, name: str
+) -> None:
+    """Text streams, calls come back under our names and ids, tokens and cost are charged."""
+    calls = [("workspace__read", {"name": "a.txt"}), ("calculator", {"expression": "6*7"})]
+    deltas: list[str] = []
+    effect.delta = deltas.append
+    async with serving([Said("It is", calls)]) as api:
+        prices = {f"{name}:tiny": (1_000_000.0, 2_000_000.0)}
+        table = table_of(api, name, registry, prices=prices)
         settings = {"temperature": 0.5, "max_tokens": 99, "stop": "END"}
         request = table.plan(TALK, None, ["workspace.read", "calculator"], settings)
         turn = await table.run(request, effect)
-        assert deltas == ["It ", "is:"]
-        reply = msgspec.convert(turn.output, Reply)
-        assert reply.text == "It is:"
-        assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [
-            ("call_1_1", "workspace.read", {"name": "a.txt"})
-        ]
-        assert (turn.usage.input_tokens, turn.usage.output_tokens) == (11, 7)
-        assert turn.usage.cost_usd == pytest.approx(25)
-        said = json.dumps(Api.asked[0][1])
-        for sent in ("Be brief.", "Nothing there.", "call_1", "workspace__list", "0.5", "END"):
-            assert sent in said
-        assert "workspace.read" not in said
+        asked = api.requests[0]
+    assert deltas == ["It ", "is "]
+    reply = msgspec.convert(turn.output, Reply)
+    assert (reply.text, reply.finish_reason) == ("It is ", "tool_calls")
+    assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [
+        ("call_1_1", "workspace.read", {"name": "a.txt"}),
+        ("call_1_2", "calculator", {"expression": "6*7"}),
+    ]
+    assert (turn.usage.input_tokens, turn.usage.output_tokens) == (11, 7)
+    assert turn.usage.cost_usd == pytest.approx(25)
+    assert asked.tools == ["workspace__read", "calculator"]
+    said = json.dumps(asked.body)
+    for sent in ("Be brief.", "Nothing there.", "call_1", "workspace__list", "0.5", "END"):
+        assert sent in said
+    assert "workspace.read" not in said
 
-    @pytest.mark.parametrize(("model", "environ", "events"), PROVIDERS)
-    async def test_a_provider_that_refuses_has_failed(
-        *,
-        api: str,
-        effect: EffectContext,
-        registry: Registry,
-        model: str,
-        environ: dict[str, str],
-        events: list[tuple[str | None, Any]],
-    ) -> None:
-        """The error says what it said, without the key."""
-        Api.events, Api.status = events, 401
-        table = ModelTable.from_settings(
-            model, {name: value.format(api=api) for name, value in environ.items()}, registry
-        )
-        with pytest.raises(ModelFailed, match="401") as raised:
+
+@pytest.mark.parametrize("name", PROVIDERS)
+async def test_a_provider_that_refuses_has_failed(
+    effect: EffectContext, registry: Registry, name: str
+) -> None:
+    """At once, with what it said, without the key."""
+    async with serving([Refusal(401, f"Incorrect API key: {KEY}.")]) as api:
+        table = table_of(api, name, registry)
+        with pytest.raises(ModelFailed) as raised:
             await table.run(table.plan(TALK, None, (), {}), effect)
-        if "_KEY" in str(environ):
-            assert KEY not in str(raised.value)
+        assert len(api.requests) == 1
+    shown = (
+        KEY if name == "llamacpp" else f"[{name.upper().replace('AZURE', 'AZURE_OPENAI')}_API_KEY]"
+    )
+    assert raised.value.message == f"{name} answered 401: Incorrect API key: {shown}."
+    assert not isinstance(raised.value, ModelBusy)
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    ("answer", "wait_s"),
+    [
+        (Refusal(429, headers={"Retry-After": "7"}), 7.0),
+        (Refusal(429), None),
+        (Refusal(500), None),
+        (Refusal(503), None),
+        (Refusal(529, "Overloaded"), None),
+        (Said("It is long", trouble="Overloaded"), None),
+        (Said("It is long", cut_after=2), None),
+    ],
+)
+async def test_what_may_pass_says_so_and_is_not_repeated_unseen(
+    effect: EffectContext, registry: Registry, name: str, answer: Answer, wait_s: float | None
+) -> None:
+    """Limited, down, overloaded (in mid-stream, too), cut off: one request, and when to retry."""
+    async with serving([answer]) as api:
+        table = table_of(api, name, registry)
+        with pytest.raises(ModelBusy) as raised:
+            await table.run(table.plan(TALK, None, (), {}), effect)
+        assert len(api.requests) == 1
+    assert raised.value.retry_after_s == wait_s
+    beginnings = f"{name} answered", f"{name} broke off", f"The connection to {name} failed"
+    assert raised.value.message.startswith(beginnings)
+
+
+async def test_nobody_waits_for_ever_at_a_providers_wish(
+    effect: EffectContext, registry: Registry
+) -> None:
+    """Ten minutes of patience are a failure."""
+    async with serving([Refusal(429, headers={"Retry-After": "600"})]) as api:
+        table = table_of(api, "openai", registry)
+        with pytest.raises(ModelFailed, match="600 s of patience") as raised:
+            await table.run(table.plan(TALK, None, (), {}), effect)
+    assert not isinstance(raised.value, ModelBusy)
+
+
+async def test_a_server_that_is_not_there_may_come_back(
+    effect: EffectContext, registry: Registry
+) -> None:
+    """A connection that is refused is worth another try."""
+    async with serving([Said("x")]) as api:
+        table = table_of(api, "llamacpp", registry)
+    with pytest.raises(ModelBusy, match="The connection to llamacpp failed"):
+        await table.run(table.plan(TALK, None, (), {}), effect)
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+async def test_a_slow_model_is_cut_at_the_turns_time(
+    effect: EffectContext, registry: Registry, name: str
+) -> None:
+    """And not asked again: the time was the program's to set."""
+    async with serving([Said("late", first_s=30)]) as api:
+        table = table_of(api, name, registry)
+        with pytest.raises(ModelFailed, match=f"{name} did not answer in time") as raised:
+            await table.run(table.plan(TALK, None, (), {"timeout_s": 0.3}), effect)
+    assert not isinstance(raised.value, ModelBusy)
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+async def test_arguments_that_are_no_object_are_kept_as_written(
+    effect: EffectContext, registry: Registry, name: str
+) -> None:
+    """Cut off in the middle, or no object at all."""
+    calls = [("calculator", '{"expression": "6*'), ("clock", "[1]")]
+    async with serving([Said("", calls, finish="length")]) as api:
+        table = table_of(api, name, registry)
+        turn = await table.run(table.plan(TALK, None, ["calculator", "clock"], {}), effect)
+    reply = msgspec.convert(turn.output, Reply)
+    assert reply.finish_reason == "length"
+    assert [(call.arguments, call.malformed) for call in reply.tool_calls] == [
+        ({}, '{"expression": "6*'),
+        ({}, "[1]"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+async def test_a_refusal_is_told_by_its_finish(
+    effect: EffectContext, registry: Registry, name: str
+) -> None:
+    """Both providers' words become one."""
+    async with serving([Said("", finish="refusal")]) as api:
+        table = table_of(api, name, registry)
+        turn = await table.run(table.plan(TALK, None, (), {}), effect)
+    assert turn.output["finish_reason"] == "content_filter"

@@ -1,0 +1,28 @@
+"""Model turns as they are planned: with their tools' schemas, or a way of their own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agents.llm.provider import ToolOffer
+from control_tower.ports import EffectContext, ModelRequest, ModelTurn
+
+MODEL_RETRIES = 3
+"""Further attempts after a failure that may pass: busy, limited, cut off."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class PlannedTurn(ModelRequest):
+    """A turn of a model of the table. ``offers`` are its tools, as the model is shown them."""
+
+    offers: tuple[ToolOffer, ...] = ()
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class BroughtTurn(ModelRequest):
+    """A turn of a model that an agent brought along: journaled and charged as any other.
+
+    Attributes:
+        make: makes the turn, streaming through the effect's ``delta``.
+    """
+
+    make: Callable[[EffectContext], Awaitable[ModelTurn]]
