@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.builtin.react import INSTRUCTIONS, MAX_TURNS, NUDGE
+from agents.builtin.react import CUT_OFF, GO_ON, INSTRUCTIONS, MAX_CONTINUED, NUDGE
 from agents.errors import ModelFailed, QuotaExceeded
 from agents.llm.mock import MockProvider
 from agents.llm.provider import AskedCall, ProviderTurn
@@ -78,30 +78,69 @@ async def test_mistakes_of_the_model_are_observations(scripted: Scripted) -> Non
     assert refused == "Error: workspace.delete was refused: no"
 
 
-async def test_several_calls_of_a_turn_are_made_in_order(scripted: Scripted) -> None:
-    """Each outcome goes back under its call's id."""
+async def test_several_calls_of_a_turn_are_made_side_by_side(scripted: Scripted) -> None:
+    """Each outcome goes back under its call's id, in the order of the calls."""
     calls = [AskedCall("calculator", {"expression": text}) for text in ("1+1", "2+2")]
     ctx = scripted(ProviderTurn("", calls, "tool_calls"), ProviderTurn("done"))
     assert await react(ctx) == "done"
     assert observed(ctx) == ["2", "4"]
+    assert ("parallel", 2) in ctx.calls
     said = ctx.provider.requests[-1].messages
     asked = [call["id"] for call in said[-3]["tool_calls"]]
     assert asked == [message["tool_call_id"] for message in said[-2:]]
 
 
 async def test_an_empty_answer_is_asked_again_twice(scripted: Scripted) -> None:
-    """Then the agent says so itself."""
+    """Then the mission fails, in words."""
     ctx = scripted(ProviderTurn(" "), ProviderTurn("There."))
     assert await react(ctx) == "There."
     assert ctx.provider.requests[-1].messages[-1]["content"] == NUDGE
-    ctx = scripted(*[ProviderTurn("")] * 3)
-    assert await react(ctx) == "The model gave no answer."
+    with pytest.raises(ModelFailed, match="gave no answer"):
+        await react(scripted(*[ProviderTurn("")] * 3))
 
 
-async def test_turns_are_bounded(scripted: Scripted) -> None:
-    """A model that never ends is ended."""
-    ctx = scripted(*[asks("clock")] * MAX_TURNS)
-    assert "I stopped after 25 turns" in await react(ctx)
+async def test_a_refusal_without_a_word_fails(scripted: Scripted) -> None:
+    """One with words is the answer."""
+    with pytest.raises(ModelFailed, match="refused to answer"):
+        await react(scripted(ProviderTurn("", finish_reason="content_filter")))
+    ctx = scripted(ProviderTurn("I won't.", finish_reason="content_filter"))
+    assert await react(ctx) == "I won't."
+
+
+async def test_an_answer_that_was_cut_off_goes_on(scripted: Scripted) -> None:
+    """Joined where it stopped; for ever it does not."""
+    cut = ProviderTurn("one, ", finish_reason="length")
+    ctx = scripted(cut, ProviderTurn("two."))
+    assert await react(ctx) == "one, two."
+    assert ctx.provider.requests[-1].messages[-1]["content"] == GO_ON
+    endless = scripted(*[cut] * (MAX_CONTINUED + 1))
+    assert await react(endless) == "one, " * MAX_CONTINUED + "one," + CUT_OFF
+
+
+async def test_arguments_that_are_no_json_are_not_run(scripted: Scripted) -> None:
+    """A call that was cut off might else run with less than was meant."""
+    broken = AskedCall("workspace.list", {}, '{"na')
+    ctx = scripted(ProviderTurn("", [broken], "length"), ProviderTurn("done"))
+    assert await react(ctx) == "done"
+    assert "not a JSON object. Your answer was cut off" in observed(ctx)[0]
+    assert "tool" not in [kind for kind, _ in ctx.calls]
+
+
+async def test_it_asks_the_person_where_it_is_unsure(scripted: Scripted) -> None:
+    """With options or without; nobody answering, or no question, is an observation."""
+    ctx = scripted(
+        asks("ask_person", question="Which?", options=["a", "b"]),
+        asks("ask_person", question="Who?"),
+        asks("ask_person"),
+        ProviderTurn("done"),
+        replies=["a", None],
+    )
+    assert await react(ctx) == "done"
+    answered, expired, invalid = observed(ctx)
+    assert answered == "a"
+    assert expired == "Error: Nobody answered in time."
+    assert "question: is missing" in invalid
+    assert ("clarify", ("Which?", ["a", "b"], False)) in ctx.calls
 
 
 @pytest.mark.parametrize(
@@ -140,7 +179,7 @@ async def test_history_and_profile_shape_the_opening(scripted: Scripted) -> None
         ("assistant", "hi"),
         ("user", "What is 6*7?"),
     ]
-    assert [offer.name for offer in request.tools] == ["clock"]
+    assert [offer.name for offer in request.tools] == ["clock", "ask_person"]
 
 
 async def test_without_a_profile_it_has_instructions_and_the_registered_tools(
