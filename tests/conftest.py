@@ -7,6 +7,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Times of a busy machine say nothing about what is tested: no example has a deadline.
+settings.register_profile("tower", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tower")
 
 REQUIRE_ALL = "TOWER_REQUIRE_ALL"
 
