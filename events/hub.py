@@ -256,6 +256,10 @@ class Hub:
         """Return its topics, implicit ones left out."""
         return subscriber.position.topics
 
+    def hears(self, subscriber: Subscriber) -> bool:
+        """Return whether it has any topic, implicit ones too."""
+        return bool(subscriber.position.filters)
+
     def offset(self, subscriber: Subscriber) -> int:
         """Return the offset up to which all of its topics precede what is said to it now."""
         return subscriber.position.lowest(self._ring.head)

@@ -31,11 +31,24 @@ class Connected(Protocol):
         """Close it."""
 
 
+class Crowd(Protocol):
+    """The connections that are open."""
+
+    @property
+    def connections(self) -> Sequence[Connected]:
+        """All of them."""
+
+    def __len__(self) -> int:
+        """Return how many there are; at once, since every upgrade asks."""
+
+    def of_user(self, user_id: str) -> int:
+        """Return how many a user has; at once, too."""
+
+
 class Admission:
     """Answers the one question of the endpoint: who is it, and may one more come in?
 
     Attributes:
-        connections: returns those that are open; set once there are any to ask for.
         streams: returns what else is open and ends with its credentials.
     """
 
@@ -44,8 +57,12 @@ class Admission:
         self._max_per_user = settings.connections_per_user
         self._gate = gate
         self._clock = clock
-        self.connections: Callable[[], Sequence[Connected]] = tuple
+        self._crowd: Crowd | None = None
         self.streams: Callable[[], Sequence[Connected]] = tuple
+
+    def attend(self, crowd: Crowd) -> None:
+        """Say which connections are counted and swept. Before the first upgrade."""
+        self._crowd = crowd
 
     async def authenticate(self, scope: Scope) -> Caller | None:
         """Return the caller; None when the upgrade carried nothing and `hello` must.
@@ -55,7 +72,7 @@ class Admission:
             Unavailable: when the process has as many connections as it may.
             RateLimited: when the user has.
         """
-        if len(self.connections()) >= self._max:
+        if self._crowd is not None and len(self._crowd) >= self._max:
             raise Unavailable("There are too many connections.", outcome="rejected")
         caller = await self._caller(scope)
         if caller is not None:
@@ -68,19 +85,17 @@ class Admission:
         Raises:
             RateLimited: if not.
         """
-        if self._max_per_user is None:
+        if self._max_per_user is None or self._crowd is None:
             return
-        theirs = sum(
-            one.caller is not None and one.caller.user_id == user_id for one in self.connections()
-        )
-        if theirs >= self._max_per_user:
+        if self._crowd.of_user(user_id) >= self._max_per_user:
             raise RateLimited(
                 f"At most {self._max_per_user} connections a user.", retry_after_s=RETRY_AFTER_S
             )
 
     async def sweep(self) -> None:
         """Close the connections whose credentials have ended: expired, or revoked."""
-        open_now = (*self.connections(), *self.streams())
+        connections = self._crowd.connections if self._crowd is not None else ()
+        open_now = (*connections, *self.streams())
         callers = {one.caller for one in open_now if isinstance(one.caller, Credential)}
         over = set(await self._gate.over(callers, self._clock.now()))
         for one in open_now:

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -37,12 +36,14 @@ from server.admission import SWEEP_EVERY_S, Admission
 from server.auth import Gate
 from server.auth_keys import Keyring
 from server.clock import SystemClock, UlidIds
+from server.close_codes import RESTART_MS
 from server.endpoints import routes
 from server.guard import Guard
 from server.health import LoopLag
 from server.imports import Importer
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
+from server.overview import Overview
 from server.pages import ForBrowsers, Front, PageFiles, Reference, static_dir
 from server.rest import ENDPOINTS
 from server.rpc import MethodTable
@@ -53,7 +54,6 @@ from server.sse import EventStreams
 from server.ws import Sockets, WsLimits
 
 NOWHERE = Scope(None, None)
-RETRY_AFTER_DRAIN_MS = 1_000
 SPREAD_S = 1.0
 """Over which connections are closed at a drain, so that they do not all come back at once."""
 
@@ -85,7 +85,7 @@ class Running:
     async def drain(self, hurry: asyncio.Event) -> None:
         """Say that the server goes down, and leave every mission in order for the next start."""
         tower, drain_s = self.services.tower, self.services.settings.drain_s
-        self.sockets.warn(self.node, RETRY_AFTER_DRAIN_MS)
+        self.sockets.warn(self.node, RESTART_MS)
         stopping = asyncio.create_task(tower.stop(drain_s))
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,7 +96,7 @@ class Running:
             await tower.stop(0)
         self.services.streams.end_all()
         spread_s = 0.0 if hurry.is_set() else SPREAD_S
-        await self.sockets.drain(RETRY_AFTER_DRAIN_MS, spread_s)
+        await self.sockets.drain(RESTART_MS, spread_s)
 
 
 @contextlib.asynccontextmanager
@@ -188,9 +188,10 @@ async def running(
         methods = MethodTable(services)
         sockets, admission = _sockets(services, methods)
         stack.push_async_callback(sockets.close)
-        stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission)))
-        services.admit = admission.check_user
-        services.status = lambda: _status(services, sockets)
+        overview = Overview(services, sockets, counts)
+        services.status = overview.status
+        sweeping = asyncio.create_task(_sweep(admission, overview))
+        stack.push_async_callback(_cancel, sweeping)
         services.figures = lambda: {
             **figures(counts, tower.status(), len(sockets.connections)),
             "loop_lag_seconds": lag.worst_ms / 1000,
@@ -257,14 +258,16 @@ def _sockets(services: Services, methods: MethodTable) -> tuple[Sockets, Admissi
             rate=RateBound() if settings.rate_limits else None,
         ),
     )
-    admission.connections = lambda: sockets.connections
+    admission.attend(sockets)
     admission.streams = services.streams.open_now
+    services.admit = admission.check_user
     return sockets, admission
 
 
-async def _sweep(admission: Admission) -> None:
+async def _sweep(admission: Admission, overview: Overview) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
+        overview.note()
         try:
             await admission.sweep()
         except Exception:  # a read that failed; who is to be closed, the next sweep will find
@@ -274,10 +277,3 @@ async def _sweep(admission: Admission) -> None:
 async def _cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _status(services: Services, sockets: Sockets) -> JsonObject:
-    """Return what ``tower.status`` shows."""
-    clients = [msgspec.to_builtins(each.status()) for each in sockets.connections]
-    status = services.tower.status()
-    return status | {"nodes": [status["node"]], "offset": services.hub.head, "clients": clients}

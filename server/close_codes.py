@@ -1,15 +1,20 @@
 """Why a WebSocket was closed, and what a client does about it: one table for code and docs.
 
 A client reconnects with full jitter: it waits ``random() * min(30 s, 0.5 s * 2**n)`` before try
-*n*, on top of the row's ``least_wait_s`` or of ``retry_after_ms`` in the close reason.
+*n*, on top of the row's ``least_wait_s`` or of ``retry_after_ms`` in the close reason, which is a
+JSON object then.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
+import msgspec
+
 BASE_S = 0.5
 CAP_S = 30.0
+RESTART_MS = 1_000
+"""What those are told to wait who are closed because this process goes down."""
 
 
 class Close(IntEnum):
@@ -73,3 +78,21 @@ POLICIES: MappingProxyType[Close, Policy] = MappingProxyType(
     }
 )
 """Every code with its row. A connection that is lost without any is to be made again, too."""
+
+
+def close_reason(code: int, words: str, retry_after_ms: int = 0) -> str:
+    """Return the reason of a close frame: ``words``, or JSON with the hint where there is one.
+
+    Args:
+        code: of the close; its row says how long to wait when ``retry_after_ms`` does not.
+        words: a few, for people: a close frame has 123 bytes for all of it.
+        retry_after_ms: 0 for no hint but the row's.
+    """
+    row = POLICIES[Close(code)] if code in set(Close) else None
+    hint_ms = retry_after_ms or round(row.least_wait_s * 1000 if row is not None else 0)
+    if not hint_ms:
+        return words
+    told: dict[str, object] = {"retry_after_ms": hint_ms}
+    if words:
+        told["reason"] = words
+    return msgspec.json.encode(told).decode()

@@ -31,9 +31,10 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 @dataclass(slots=True)
 class Counts:
-    """What passed the bus since the process started; usage is that of missions which ended."""
+    """What passed the bus since the process started; missions and usage are of those that ended."""
 
     events: int = 0
+    missions: int = 0
     ephemeral: int = 0
     used: ResourceUsage = field(default_factory=ResourceUsage)
 
@@ -43,6 +44,7 @@ class Counts:
         self.ephemeral += len(after)
         for event in events:
             if event.type in TERMINAL_TYPES:
+                self.missions += 1
                 self.used = self.used.plus(_decode(event.body).params.data.usage)
 
 

@@ -19,10 +19,10 @@ For ``app.py``::
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from control_tower.commands import Caller
@@ -30,7 +30,7 @@ from events.hub import Hub
 from events.payloads import TowerDraining
 from events.types import Scope as EventScope
 from events.types import ephemeral
-from server.close_codes import Close
+from server.close_codes import Close, close_reason
 from server.raw_channel import EXTENSION, RawChannel
 from server.rpc_session import Methods
 from server.ws_asgi import AsgiChannel
@@ -65,6 +65,7 @@ class Sockets:
         self._authenticate = authenticate
         self._loop = asyncio.get_running_loop()
         self._connections: dict[Connection, None] = {}
+        self._of_user: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self.now = self._loop.time
         self.later = self._loop.call_later
@@ -98,9 +99,23 @@ class Sockets:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def of_user(self, user_id: str) -> int:
+        """Return how many connections a user has."""
+        return self._of_user[user_id]
+
+    def known(self, before: Caller | None, now: Caller | None) -> None:
+        """A connection's caller was one, and is another now; None is nobody."""
+        if now is not None:
+            self._of_user[now.user_id] += 1
+        if before is not None:
+            self._of_user[before.user_id] -= 1
+            if not self._of_user[before.user_id]:
+                del self._of_user[before.user_id]
+
     def forget(self, connection: Connection) -> None:
         """A connection is over."""
         del self._connections[connection]
+        self.known(connection.caller, None)
 
     def warn(self, node: str, retry_after_ms: int) -> None:
         """Tell everybody that this process goes down; at the beginning of a drain."""
@@ -111,7 +126,7 @@ class Sockets:
         """Close everybody, one after the other over ``spread_s``; at the end of a drain."""
         left = list(self._connections)
         random.shuffle(left)
-        reason = msgspec.json.encode({"retry_after_ms": retry_after_ms}).decode()
+        reason = close_reason(Close.RESTART, "", retry_after_ms)
         # In steps, since ten thousand sleeps are longer than their sum.
         steps = min(len(left), DRAIN_STEPS)
         for step in range(steps):
@@ -128,4 +143,5 @@ class Sockets:
     def _open(self, channel: RawChannel, caller: Caller | None) -> None:
         connection = Connection(self, channel, caller)
         self._connections[connection] = None
+        self.known(None, caller)
         connection.start()

@@ -9,7 +9,7 @@ from collections import deque
 from starlette.types import Receive, Send
 
 from events.frames import payloads
-from server.close_codes import Close
+from server.close_codes import Close, close_reason
 from server.raw_channel import RawReceiver
 
 
@@ -58,7 +58,7 @@ class AsgiChannel:
     def close(self, code: int, reason: str) -> None:
         """Close behind what is queued."""
         if not self._is_over():
-            self._closing = (code, reason)
+            self._closing = (code, close_reason(code, reason))
             self._wake.set()
             self._reading.set()
             self._lose(code, reason)

@@ -1,6 +1,7 @@
 """The way over plain ASGI, with a server that is a queue each way."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -122,7 +123,9 @@ async def test_a_close_goes_behind_what_waits(rig: Rig) -> None:
     rig.channel.write(text_frame(b"too late"))
     await rig.settle()
     assert [one["type"] for one in rig.server.sent] == ["websocket.send", "websocket.close"]
-    assert rig.server.sent[1] == {"type": "websocket.close", "code": 4413, "reason": "slow"}
+    closed = rig.server.sent[1]
+    assert (closed["type"], closed["code"]) == ("websocket.close", 4413)
+    assert json.loads(closed["reason"]) == {"retry_after_ms": 1_000, "reason": "slow"}
     assert rig.receiver.told == ["stuck", (4413, "slow")]
 
 
