@@ -14,6 +14,7 @@ when none do, since its water marks are that low.
 """
 
 import asyncio
+import codecs
 import logging
 import socket
 from asyncio.transports import BaseTransport
@@ -29,7 +30,7 @@ from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from server.close_codes import Close
+from server.close_codes import RESTART_MS, Close, close_reason
 from server.raw_channel import EXTENSION, MAX_MESSAGE_BYTES, RawReceiver
 
 SEND_BUFFER_BYTES: Final = 64 << 10
@@ -38,6 +39,7 @@ CLOSE_TIMEOUT_S: Final = 5.0
 LINGER_S: Final = 1.0
 
 _UVICORN_DEFAULT_MAX: Final = 16 << 20
+_new_decoder: Final = codecs.getincrementaldecoder("utf-8")
 # websockets logs every close at INFO; a connection has its one line elsewhere.
 _frames_log = logging.getLogger("server.ws_protocol.frames")
 _frames_log.setLevel(logging.WARNING)
@@ -53,6 +55,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
     """
 
     write: Callable[[bytes], None]
+    _utf8: codecs.IncrementalDecoder
+    """Of the message whose fragments are coming."""
 
     def __init__(
         self,
@@ -107,7 +111,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
             return
         self.close_sent = True
         if self.conn.state is State.OPEN:
-            self.conn.send_close(code, reason)
+            self.conn.send_close(code, close_reason(code, reason))
             self._flush()
         self._end_within(within_s)
         self._lose(code, reason)
@@ -168,7 +172,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         """The server stops: whoever is still here is told to come back."""
         if self._attached:
-            self.close(Close.RESTART, "", LINGER_S)
+            self.close(Close.RESTART, close_reason(Close.RESTART, "", RESTART_MS), LINGER_S)
         elif self._deaf:
             self.transport.abort()
         else:
@@ -202,14 +206,16 @@ class TowerProtocol(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         """Add a fragment."""
-        if self._receiver is not None and not event.fin:
-            self._receiver.frame_received()
+        if not event.fin and not self._fits(event):
+            return
         super().handle_cont(event)
 
     def handle_text(self, event: Frame) -> None:
         """Begin a message."""
-        if self._receiver is not None and not event.fin:
-            self._receiver.frame_received()
+        if not event.fin:
+            self._utf8 = _new_decoder()
+            if not self._fits(event):
+                return
         super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -261,6 +267,17 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         """What came is not to be had: no WebSocket, no text, or too much."""
         sent = self.conn.close_sent
         self._end_with(sent.code if sent else 1006, sent.reason if sent else "")
+
+    def _fits(self, fragment: Frame) -> bool:
+        """Count a fragment; fail at the first that is not UTF-8, without waiting for the last."""
+        if self._receiver is not None:
+            self._receiver.frame_received()
+        try:
+            self._utf8.decode(fragment.data)
+        except UnicodeDecodeError:
+            self._fail(Close.BAD_UTF8, "not UTF-8")
+            return False
+        return True
 
     async def run_asgi(self) -> None:
         """Run the application up to the attachment, or to its end when it attaches nothing."""

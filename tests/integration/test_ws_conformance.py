@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from tests.integration.ws_rig import (
     ACCEPT,
@@ -23,15 +24,26 @@ from tests.integration.ws_rig import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rig() -> AsyncIterator[Rig]:
-    """A server."""
+    """One server for all: each test brings connections of its own, and takes them along."""
     async with running() as it:
         yield it
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def _hang_up(rig: Rig) -> AsyncIterator[None]:
+    """Leave no connection to the next test."""
+    yield
+    while rig.clients:
+        await rig.clients.pop().hang_up()
+    await until(lambda: not rig.server.server_state.connections)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(rig: Rig) -> RawClient:
     """A client that shook hands."""
     return await rig.connect()
@@ -148,9 +160,9 @@ async def test_pings_are_answered_and_pongs_are_not(client: RawClient) -> None:
         (frame(CONT, b"x"), 1002),
         (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), 1002),
         (frame(CLOSE, b"x"), 1002),
-        (frame(CLOSE, struct.pack("!H", 1005)), 1002),
-        (frame(CLOSE, struct.pack("!H", 999)), 1002),
         (frame(CLOSE, struct.pack("!H", 1000) + b"\xff\xfe"), 1007),
+        (frame(CLOSE, struct.pack("!H", 1000), fin=False), 1002),
+        (frame(CLOSE, struct.pack("!H", 1000) + b"x" * 124), 1002),
         (frame(TEXT, b'"\xc3\x28"'), 1007),
         (frame(TEXT, b"\xed\xa0\x80"), 1007),
         (frame(TEXT, b"\xf0\x9f", fin=False) + frame(CONT, b"x"), 1007),
@@ -158,6 +170,9 @@ async def test_pings_are_answered_and_pongs_are_not(client: RawClient) -> None:
         (frame(BINARY, b"x", fin=False) + frame(CONT, b"y"), 1003),
         (frame(TEXT, b"x" * 65_537), 1009),
         (frame(TEXT, b"x" * 40_000, fin=False) + frame(CONT, b"x" * 40_000), 1009),
+        # The length alone says so, before a byte of the payload has come.
+        (b"\x81" + b"\xff" + struct.pack("!Q", 1 << 40), 1009),
+        (b"\x81" + b"\xff" + struct.pack("!Q", (1 << 63) + 1), 1009),
     ],
     # Masks are random: without names of their own the cases would differ between workers.
     ids=lambda value: str(value) if isinstance(value, int) else "frames",
@@ -168,6 +183,15 @@ async def test_what_breaks_the_protocol_is_closed_with_its_code(
     """The client sees the code, even while it is still sending."""
     client.send(broken, frame(TEXT, _echo("ignored")))
     assert await client.closed() == code
+
+
+@pytest.mark.parametrize("pieces", [[b'"\xc3\x28'], [b'"\xc3', b"\x28"], [b"\xf4\x90"]])
+async def test_a_fragment_that_can_not_be_utf8_is_not_waited_upon(
+    client: RawClient, pieces: list[bytes]
+) -> None:
+    """The rest of the message need not come."""
+    client.send(*[frame(CONT if n else TEXT, each, fin=False) for n, each in enumerate(pieces)])
+    assert await client.closed() == 1007
 
 
 async def test_a_message_of_exactly_the_limit_is_taken(client: RawClient) -> None:
@@ -190,6 +214,80 @@ async def test_a_close_is_echoed_and_ends_the_connection(
     assert await client.ended()
     assert rig.sockets.connections == ()
     assert rig.hub.figures().connections == 0
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999])
+async def test_a_code_that_may_be_sent_is_echoed(client: RawClient, code: int) -> None:
+    """Those of the registry, of libraries and of applications."""
+    client.send(frame(CLOSE, struct.pack("!H", code)))
+    assert await client.receive() == (CLOSE, struct.pack("!H", code))
+    assert await client.ended()
+
+
+@pytest.mark.parametrize(
+    "code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535]
+)
+async def test_a_code_that_may_not_be_sent_is_a_fault(client: RawClient, code: int) -> None:
+    """Those that are reserved, and those outside of every range."""
+    client.send(frame(CLOSE, struct.pack("!H", code)))
+    assert await client.closed() == 1002
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+async def test_a_character_may_be_cut_by_fragments(client: RawClient, cut: int) -> None:
+    """At any of its bytes, with empty fragments before, between and behind."""
+    body = _echo("😀")
+    at = body.index("😀".encode()) + cut
+    pieces = [(TEXT, b""), (CONT, body[:at]), (CONT, b""), (CONT, body[at:]), (CONT, b"")]
+    frames = [
+        frame(opcode, piece, fin=number == len(pieces))
+        for number, (opcode, piece) in enumerate(pieces, 1)
+    ]
+    client.send(*frames)
+    assert (await client.message())["result"] == "😀"
+
+
+async def test_a_message_in_fragments_of_one_byte_is_one(client: RawClient) -> None:
+    """With a control frame after each: they may stand anywhere."""
+    body = _echo("é")
+    frames = []
+    for number, byte in enumerate(body, 1):
+        opcode, fin = (TEXT if number == 1 else CONT), number == len(body)
+        frames += [frame(opcode, bytes([byte]), fin=fin), frame(PONG, b"x")]
+    client.send(*frames[:-1])
+    assert (await client.message())["result"] == "é"
+
+
+@pytest.mark.parametrize("size", [0, 1, 124, 125])
+async def test_a_ping_of_any_size_has_its_pong(client: RawClient, size: int) -> None:
+    """Byte for byte; 125 is the most that a control frame holds."""
+    payload = bytes(range(256))[:size]
+    client.send(frame(PING, payload))
+    assert await client.receive() == (PONG, payload)
+
+
+@pytest.mark.parametrize("size", [125, 126, 127, 65_535])
+async def test_every_form_of_the_length_is_understood(client: RawClient, size: int) -> None:
+    """Of 7 bits and of 16, on both sides of where they change, both ways."""
+    body = _echo("x" * (size - len(_echo(""))))
+    assert len(body) == size
+    client.send(frame(TEXT, body))
+    assert (await client.message())["result"] == "x" * (size - len(_echo("")))
+
+
+async def test_a_length_of_64_bits_is_understood(client: RawClient) -> None:
+    """Also where fewer would have done: nothing depends on it."""
+    body = _echo("x")
+    mask = b"\x00\x00\x00\x00"
+    client.send(b"\x81\xff" + struct.pack("!Q", len(body)) + mask + body)
+    assert (await client.message())["result"] == "x"
+
+
+async def test_a_message_in_the_middle_of_a_ping_flood_is_answered(client: RawClient) -> None:
+    """Pongs come in the order of their pings."""
+    client.send(*[frame(PING, b"%d" % n) for n in range(20)], frame(TEXT, _echo("x")))
+    assert [await client.receive() for _ in range(20)] == [(PONG, b"%d" % n) for n in range(20)]
+    assert (await client.message())["result"] == "x"
 
 
 async def test_complete_messages_before_a_fault_still_count(client: RawClient) -> None:
