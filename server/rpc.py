@@ -75,7 +75,7 @@ class _Missions:
             body_sha256=body_sha256("mission", submission),
             ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        if params.subscribe and reply.get("duplicate"):
+        if params.subscribe and reply.get("duplicate") and connection.caller == caller:
             await self._followings.again(connection, reply, ack)
         return reply
 
@@ -88,7 +88,7 @@ class _Missions:
             body_sha256=body_sha256("message", submission),
             ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        if params.subscribe and reply.get("duplicate"):
+        if params.subscribe and reply.get("duplicate") and connection.caller == caller:
             await self._followings.again(connection, reply, ack)
         return reply
 
@@ -143,9 +143,11 @@ class _Missions:
         self, connection: Connection, ack: Ack, *, wanted: bool
     ) -> Callable[[JsonObject], None]:
         """Return an ack that also gives the connection the mission's events, from its first."""
+        caller = connection.caller
 
         def acknowledged(reply: JsonObject) -> None:
-            if wanted:
+            # Who has become somebody else meanwhile does not hear of it.
+            if wanted and connection.caller == caller:
                 self._followings.begin(connection, reply)
             ack(reply)
 

@@ -21,7 +21,7 @@ def connection_methods(services: Services) -> dict[str, Method]:
 
     async def hello(connection: Connection, params: p.HelloParams, _: Ack) -> Any:
         caller = acting_as(await _known(services, connection, params.token), params.user_id)
-        if connection.topics and caller != connection.caller:
+        if connection.hears and caller != connection.caller:
             raise Conflict("Say who you are before you subscribe.")
         if connection.caller is None or connection.caller.user_id != caller.user_id:
             services.admit(caller.user_id)
@@ -50,12 +50,13 @@ def connection_methods(services: Services) -> dict[str, Method]:
         caller = connection.known_caller
         where = params.where.given() if params.where else None
         filters = build_filters(params.topics, params.types, params.deltas, where)
-        for topic in params.topics:
-            await check_topic(services, caller, topic)
         since = {"now": None, "start": 0}.get(str(params.since), params.since)
-        return await connection.subscribe(
-            filters, since if isinstance(since, int) else None, params.epoch, ack
-        )
+        with connection.attaching():
+            for topic in params.topics:
+                await check_topic(services, caller, topic)
+            return await connection.subscribe(
+                filters, since if isinstance(since, int) else None, params.epoch, ack
+            )
 
     async def unsubscribe(connection: Connection, params: p.UnsubscribeParams, _: Ack) -> Any:
         return {"topics": connection.unsubscribe(params.topics)}

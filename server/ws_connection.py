@@ -6,9 +6,10 @@ the tower.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_attaching",
         "_channel",
         "_closed",
         "_hello_timer",
@@ -96,6 +98,7 @@ class Connection:
         self._unread: deque[str] = deque()
         self._paused = False
         self._closed = False
+        self._attaching = 0
         self._opened_at = sockets.now()
         self._hello_timer: asyncio.TimerHandle | None = None
         self.connection_id = f"c_{secrets.token_hex(8)}"
@@ -108,6 +111,14 @@ class Connection:
     def topics(self) -> list[str]:
         """Its topics, in the order of asking; implicit ones are left out."""
         return self._sockets.hub.topics(self._subscriber)
+
+    @property
+    def hears(self) -> bool:
+        """Whether any events are sent to it, or are about to be: its caller is who asked for them.
+
+        Implicit topics count, and calls of subscribe that are still under way.
+        """
+        return self._attaching > 0 or self._sockets.hub.hears(self._subscriber)
 
     @property
     def known_caller(self) -> Caller:
@@ -126,6 +137,7 @@ class Connection:
 
     def admit(self, caller: Caller) -> None:
         """Let it call everything, as ``caller``."""
+        self._sockets.known(self.caller, caller)
         self.caller = caller
         self._session.admitted = True
         self._stop_hello_timer()
@@ -148,8 +160,18 @@ class Connection:
             result["snapshot"] = {"missions": missions}
             ack(result)
 
-        await self._sockets.hub.subscribe(self._subscriber, filters, since, epoch, attached)
+        with self.attaching():
+            await self._sockets.hub.subscribe(self._subscriber, filters, since, epoch, attached)
         return result
+
+    @contextlib.contextmanager
+    def attaching(self) -> Iterator[None]:
+        """Hold the caller: what it may hear is being looked up, or is being attached."""
+        self._attaching += 1
+        try:
+            yield
+        finally:
+            self._attaching -= 1
 
     def unsubscribe(self, topics: Sequence[str]) -> list[str]:
         """Let topics go; return those that remain."""
