@@ -31,7 +31,7 @@ from events.hub import Hub, HubLimits
 from events.payloads import JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
-from server import asyncapi, openapi, parts
+from server import asyncapi, openapi, parts, wire_page
 from server.admission import SWEEP_EVERY_S, Admission
 from server.auth import Gate
 from server.auth_keys import Keyring
@@ -213,7 +213,7 @@ def create_app(running: Running) -> Starlette:
     pages: list[BaseRoute] = [
         WebSocketRoute("/ws", running.sockets),
         Route("/", Front(static, services.version).answer, methods=["GET"]),
-        *Reference(static, asyncapi.page(running.methods.methods)).routes(),
+        *Reference(static, wire_page.page(running.methods.methods)).routes(),
         Mount("/static", PageFiles(directory=static, check_dir=False)),
         *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
     ]

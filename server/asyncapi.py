@@ -1,25 +1,26 @@
-"""`/ws` described for programs (AsyncAPI 3.0) and for people, from the code's own types.
+"""`/ws` described for programs (AsyncAPI 3.0), from the code's own types.
 
 The parameters are the Structs that decode them, the events the Structs that encode them, the
 errors and close codes the tables that map them; only what a method returns is said in words here.
+The same for people is ``wire_page.py``.
 """
 
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
 
-from events.payloads import EPHEMERAL_TYPES, EVENT_TYPES, TERMINAL_TYPES
+from events.payloads import EPHEMERAL_TYPES, EVENT_TYPES
 from server.close_codes import POLICIES
-from server.errors import CODES
+from server.errors import CODES, HTTP_ONLY
 from server.rpc_session import Method
 
 Schema: TypeAlias = dict[str, Any]
 REF = "#/components/schemas/{name}"
+CHANNEL: Schema = {"$ref": "#/channels/ws"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ METHODS: MappingProxyType[str, About] = MappingProxyType(
         "session.delete": About("Delete a session; it can be restored.", "the session"),
         "tower.status": About(
             "See everything at a glance; for operators and viewers.",
-            "processes, queues, slots, nodes, clients[]",
+            "processes, queues, slots, rates, nodes, clients[]",
         ),
     }
 )
@@ -105,7 +106,9 @@ def document(methods: Mapping[str, Method], version: str) -> Schema:
     )
     messages = {
         **{name: _request(name, method) for name, method in methods.items()},
+        **{f"{name}.result": _result(name) for name in methods},
         **{f"event.{name}": _event(name) for name in EVENT_TYPES},
+        "error": _error(),
     }
     return {
         "asyncapi": "3.0.0",
@@ -120,13 +123,17 @@ def document(methods: Mapping[str, Method], version: str) -> Schema:
             "ws": {
                 "address": "/ws",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+                "x-close-codes": _close_codes(),
             }
         },
         "operations": {
-            "call": _operation("receive", [*methods], "Requests of the client."),
-            "event": _operation(
-                "send", [f"event.{name}" for name in EVENT_TYPES], "Notifications to the client."
-            ),
+            **{name: _call(name) for name in methods},
+            "event": {
+                "action": "send",
+                "channel": CHANNEL,
+                "summary": "Notifications to the client.",
+                "messages": [_in_channel(f"event.{name}") for name in EVENT_TYPES],
+            },
         },
         "components": {"messages": messages, "schemas": schemas},
     }
@@ -139,13 +146,90 @@ def _any(kind: type[Any]) -> Schema:
     raise NotImplementedError(kind)
 
 
-def _operation(action: str, names: list[str], summary: str) -> Schema:
+def _in_channel(message: str) -> Schema:
+    return {"$ref": f"#/channels/ws/messages/{message}"}
+
+
+def _call(name: str) -> Schema:
+    """Describe a method as what the server receives, and what it answers with."""
     return {
-        "action": action,
-        "channel": {"$ref": "#/channels/ws"},
-        "summary": summary,
-        "messages": [{"$ref": f"#/channels/ws/messages/{name}"} for name in names],
+        "action": "receive",
+        "channel": CHANNEL,
+        "summary": METHODS[name].does,
+        "messages": [_in_channel(name)],
+        "reply": {
+            "channel": CHANNEL,
+            "messages": [_in_channel(f"{name}.result"), _in_channel("error")],
+        },
     }
+
+
+def _result(name: str) -> Schema:
+    about = METHODS[name]
+    return {
+        "name": f"{name}.result",
+        "summary": f"{name} succeeded.",
+        "payload": {
+            "type": "object",
+            "required": ["jsonrpc", "id", "result"],
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "id": {"type": ["string", "integer"]},
+                "result": {"description": about.returns},
+            },
+        },
+    }
+
+
+def _error() -> Schema:
+    """Describe the reply of any call that failed; ``x-codes`` is the table of its numbers."""
+    codes = {code: row for code, row in CODES.items() if code not in HTTP_ONLY}
+    data: Schema = {
+        "type": "object",
+        "required": ["code", "details"],
+        "properties": {
+            "code": {"enum": list(codes)},
+            "details": {"type": "object"},
+            "retry_after_s": {"type": "number"},
+            "outcome": {"enum": ["rejected", "unknown"]},
+        },
+    }
+    error: Schema = {
+        "type": "object",
+        "required": ["code", "message", "data"],
+        "properties": {
+            "code": {"enum": sorted({row.rpc for row in codes.values()}, reverse=True)},
+            "message": {"type": "string"},
+            "data": data,
+        },
+    }
+    return {
+        "name": "error",
+        "summary": "A call was refused, or failed.",
+        "payload": {
+            "type": "object",
+            "required": ["jsonrpc", "id", "error"],
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "id": {"type": ["string", "integer", "null"]},
+                "error": error,
+            },
+        },
+        "x-codes": {code: row.rpc for code, row in codes.items()},
+    }
+
+
+def _close_codes() -> list[Schema]:
+    return [
+        {
+            "code": int(code),
+            "meaning": row.meaning,
+            "reconnect": row.reconnect,
+            "how": row.how,
+            "least_wait_s": row.least_wait_s,
+        }
+        for code, row in POLICIES.items()
+    ]
 
 
 def _ref(kind: type[msgspec.Struct]) -> Schema:
@@ -188,7 +272,7 @@ def _event(name: str) -> Schema:
         properties = {"offset": {"type": "integer", "minimum": 1}, **properties}
     return {
         "name": name,
-        "summary": _first_line(kind),
+        "summary": first_line(kind),
         "payload": {
             "type": "object",
             "required": ["jsonrpc", "method", "params"],
@@ -201,92 +285,6 @@ def _event(name: str) -> Schema:
     }
 
 
-def _first_line(kind: type[Any]) -> str:
+def first_line(kind: type[Any]) -> str:
+    """Return what a type's docstring says first, in plain text."""
     return inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("``", "")
-
-
-def page(methods: Mapping[str, Method]) -> str:
-    """Return the readable page of `/ws`, as HTML without any script."""
-    rows = (
-        _table(
-            "Methods",
-            ("method", "what it does", "parameters", "result"),
-            [
-                (name, METHODS[name].does, _fields(method.params), METHODS[name].returns)
-                for name, method in methods.items()
-            ],
-        ),
-        _table(
-            "Events",
-            ("type", "what happened", "data", "kind"),
-            [
-                (name, _first_line(kind), _fields(kind), _kind(name))
-                for name, kind in EVENT_TYPES.items()
-            ],
-        ),
-        _table(
-            "Errors",
-            ("data.code", "number", "HTTP"),
-            [(code, str(row.rpc), str(row.http.value)) for code, row in CODES.items()],
-        ),
-        _table(
-            "Close codes",
-            ("code", "meaning", "reconnect", "how"),
-            [
-                (str(int(code)), row.meaning, "yes" if row.reconnect else "no", row.how)
-                for code, row in POLICIES.items()
-            ],
-        ),
-    )
-    return PAGE.replace("{tables}", "".join(rows))
-
-
-def _kind(name: str) -> str:
-    if name in TERMINAL_TYPES:
-        return "terminal"
-    return "ephemeral" if name in EPHEMERAL_TYPES else "durable"
-
-
-def _fields(kind: type[msgspec.Struct]) -> str:
-    """Return the fields of a Struct; those with a default have a question mark."""
-    return ", ".join(
-        field.encode_name if field.required else f"{field.encode_name}?"
-        for field in msgspec.structs.fields(kind)
-    )
-
-
-def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in headings)
-    body = "".join(
-        f'<tr><th scope="row"><code>{escape(first)}</code></th>'
-        + "".join(f"<td>{escape(each)}</td>" for each in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f"<section><h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></section>"
-    )
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>/ws – Control Tower</title>
-<link rel="icon" href="/static/icon.svg">
-<link rel="stylesheet" href="/static/css/reference.css">
-</head>
-<body>
-<main>
-<h1>The wire: <code>/ws</code></h1>
-<p>JSON-RPC 2.0 over one WebSocket, one message a text frame. A request has an <code>id</code>
-(a string or an integer) and gets one response; notifications are events. A reply precedes any event
-that its call causes. For programs: <a href="/asyncapi.json">/asyncapi.json</a>; over HTTP:
-<a href="/docs">/docs</a>.</p>
-{tables}
-</main>
-</body>
-</html>
-"""

@@ -45,7 +45,10 @@ CODES: MappingProxyType[str, Codes] = MappingProxyType(
         "unsupported_media_type": Codes(-32600, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     }
 )
-"""Every code with its numbers, as wire.md lists them."""
+"""Every code with its numbers."""
+
+HTTP_ONLY = frozenset({"too_large", "unsupported_media_type"})
+"""Those that no reply of `/ws` has."""
 
 INTERNAL_MESSAGE = "Something went wrong on the server's side; it has been logged."
 

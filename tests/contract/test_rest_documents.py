@@ -24,7 +24,12 @@ async def test_asyncapi_has_every_method_and_every_event(
     methods = set(opened[0].methods.methods)
     assert methods == set(METHODS)
     messages = document["components"]["messages"]
-    assert set(messages) == methods | {f"event.{name}" for name in EVENT_TYPES}
+    assert set(messages) == {
+        *methods,
+        *(f"{name}.result" for name in methods),
+        *(f"event.{name}" for name in EVENT_TYPES),
+        "error",
+    }
     wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
     assert wanted <= set(document["components"]["schemas"])
     assert all(message["summary"] for message in messages.values())
