@@ -190,8 +190,7 @@ async def running(
         stack.push_async_callback(sockets.close)
         overview = Overview(services, sockets, counts)
         services.status = overview.status
-        sweeping = asyncio.create_task(_sweep(admission, overview))
-        stack.push_async_callback(_cancel, sweeping)
+        stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission, overview)))
         services.figures = lambda: {
             **figures(counts, tower.status(), len(sockets.connections)),
             "loop_lag_seconds": lag.worst_ms / 1000,
