@@ -31,25 +31,16 @@ class Connected(Protocol):
         """Close it."""
 
 
-class Crowd(Protocol):
-    """The connections that are open."""
-
-    @property
-    def connections(self) -> Sequence[Connected]:
-        """All of them."""
-
-    def __len__(self) -> int:
-        """Return how many there are; at once, since every upgrade asks."""
-
-    def of_user(self, user_id: str) -> int:
-        """Return how many a user has; at once, too."""
-
-
 class Admission:
     """Answers the one question of the endpoint: who is it, and may one more come in?
 
+    What it counts and closes is set once there is any of it to ask for.
+
     Attributes:
+        connections: returns those that are open.
         streams: returns what else is open and ends with its credentials.
+        count: returns how many connections are open; at once, since every upgrade asks.
+        count_of: returns how many of them are a user's; at once, too.
     """
 
     def __init__(self, settings: Settings, gate: Gate, clock: Clock) -> None:
@@ -57,12 +48,10 @@ class Admission:
         self._max_per_user = settings.connections_per_user
         self._gate = gate
         self._clock = clock
-        self._crowd: Crowd | None = None
+        self.connections: Callable[[], Sequence[Connected]] = tuple
         self.streams: Callable[[], Sequence[Connected]] = tuple
-
-    def attend(self, crowd: Crowd) -> None:
-        """Say which connections are counted and swept. Before the first upgrade."""
-        self._crowd = crowd
+        self.count: Callable[[], int] = int
+        self.count_of: Callable[[str], int] = lambda _: 0
 
     async def authenticate(self, scope: Scope) -> Caller | None:
         """Return the caller; None when the upgrade carried nothing and `hello` must.
@@ -72,7 +61,7 @@ class Admission:
             Unavailable: when the process has as many connections as it may.
             RateLimited: when the user has.
         """
-        if self._crowd is not None and len(self._crowd) >= self._max:
+        if self.count() >= self._max:
             raise Unavailable("There are too many connections.", outcome="rejected")
         caller = await self._caller(scope)
         if caller is not None:
@@ -85,17 +74,16 @@ class Admission:
         Raises:
             RateLimited: if not.
         """
-        if self._max_per_user is None or self._crowd is None:
+        if self._max_per_user is None:
             return
-        if self._crowd.of_user(user_id) >= self._max_per_user:
+        if self.count_of(user_id) >= self._max_per_user:
             raise RateLimited(
                 f"At most {self._max_per_user} connections a user.", retry_after_s=RETRY_AFTER_S
             )
 
     async def sweep(self) -> None:
         """Close the connections whose credentials have ended: expired, or revoked."""
-        connections = self._crowd.connections if self._crowd is not None else ()
-        open_now = (*connections, *self.streams())
+        open_now = (*self.connections(), *self.streams())
         callers = {one.caller for one in open_now if isinstance(one.caller, Credential)}
         over = set(await self._gate.over(callers, self._clock.now()))
         for one in open_now:

@@ -257,7 +257,8 @@ def _sockets(services: Services, methods: MethodTable) -> tuple[Sockets, Admissi
             rate=RateBound() if settings.rate_limits else None,
         ),
     )
-    admission.attend(sockets)
+    admission.connections = lambda: sockets.connections
+    admission.count, admission.count_of = sockets.__len__, sockets.of_user
     admission.streams = services.streams.open_now
     services.admit = admission.check_user
     return sockets, admission

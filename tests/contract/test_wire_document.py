@@ -171,7 +171,8 @@ def test_the_lists_are_those_that_were_agreed_on() -> None:
     """No method, event, error or close code more, and none less."""
     assert set(METHOD_TABLE.methods) == set(PARAMS)
     assert set(EVENT_TYPES) == set(DATA)
-    assert (TERMINAL_TYPES, EPHEMERAL_TYPES) == (TERMINAL, EPHEMERAL)
+    assert set(TERMINAL_TYPES) == TERMINAL
+    assert set(EPHEMERAL_TYPES) == EPHEMERAL
     assert set(CODES) - HTTP_ONLY == set(ERRORS)
     assert {int(code) for code in POLICIES} == CLOSES
 
