@@ -1,155 +1,161 @@
 """One event, or a burst, to a thousand connections: what a delivery costs the server.
 
-``python -m tests.benchmarks.bench_fanout [--connections N] [--rounds N] [--memory N]``
+``python -m tests.benchmarks.bench_fanout [--connections N] [--repeats N] [--only NAME …]``
 
-Each way of sending is a server process of its own; their runs alternate, so that a busy machine
-is unfair to all alike, and the figure is the median. ``write`` is a loop of write(2) in Python with
-the frame built once: the system call itself. ``write-joined`` does that once a burst.
+Each peer is a server process of its own with a load generator of its own; their runs alternate,
+so that a busy machine is unfair to all alike, and a figure is the median of the repeats. All are
+paced alike: a burst every 20 ms, or as soon as the one before is out. CPU is the kernel's count of
+the server's process, user and system, up to the arrival of the last byte. The limit is a loop of
+send(2) in C with the frame built once; joined, it sends a burst as one write.
 """
 
 import argparse
 import statistics
-import subprocess
-import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-KINDS = ("hub", "write", "write-joined", "websockets", "starlette")
-BURSTS = (1, 8, 32, 128)
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.fanout.catalogue import CATALOGUE, LIMIT, TOWER, Absent, Peer
+from tests.benchmarks.fanout.catalogue import Server as PeerServer
+from tests.benchmarks.fanout.messages import BODY, FRAME_BYTES
+from tests.benchmarks.processes import Child, cpu_seconds, python, surroundings, wait_until
+
 GAP_MS: Final = 20.0
+ROUNDS: Final = {1: 25, 8: 2, 32: 1, 128: 1}
+"""Rounds a run, by the size of the burst."""
+
+JOINED_ROUNDS: Final = {1: 25, 8: 20, 32: 15, 128: 10}
+"""The same of a peer that joins a burst: it needs more of them for a figure."""
+
+ARRIVAL_TIMEOUT_S: Final = 30.0
 
 
-class Child:
-    """A process that answers lines with lines."""
+@dataclass(slots=True)
+class Costs:
+    """CPU µs a delivery, one for each repeat: the server's, and the load generator's."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.first = self.read()
-
-    def read(self) -> str:
-        """Return its next line."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("a process of the benchmark ended early")
-        return line.strip()
-
-    def ask(self, line: str) -> str:
-        """Send a line and return the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self.read()
-
-    def end(self) -> None:
-        """Close its input and wait."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    server: list[float] = field(default_factory=list)
+    clients: list[float] = field(default_factory=list)
 
 
-@dataclass
 class Pair:
-    """A server and its clients."""
+    """A peer's server and its clients."""
 
-    kind: str
-    connections: int
-    server: Child = field(init=False)
-    clients: Child = field(init=False)
+    def __init__(self, peer: Peer, connections: int, server: PeerServer) -> None:
+        self.peer = peer
+        self.costs = {burst: Costs() for burst in ROUNDS}
+        self._connections = connections
+        self._server = server
+        greeting = peer.greeting or ()
+        command = python("fanout.clients", server.first, str(connections), *greeting)
+        self._clients = Child(command)
 
-    def __post_init__(self) -> None:
-        self.server = Child("fanout_servers", self.kind)
-        self.clients = Child("fanout_clients", self.server.first, str(self.connections))
-        while int(self.server.ask("count")) < self.connections:
-            time.sleep(0.05)
+    def run(self, burst: int, *, measured: bool = True) -> None:
+        """Send bursts and note what they cost, once all has arrived."""
+        rounds = (JOINED_ROUNDS if self.peer.joins else ROUNDS)[burst] if measured else 1
+        deliveries = rounds * burst * self._connections
+        due = self._received() + deliveries * (FRAME_BYTES if self.peer.exact else len(BODY))
+        before = cpu_seconds(self._server.pid), cpu_seconds(self._clients.pid)
+        self._server.ask(f"run {rounds} {burst} {GAP_MS}")
+        wait_until(lambda: self._received() >= due, ARRIVAL_TIMEOUT_S, self.peer.name)
+        if measured:
+            costs = self.costs[burst]
+            costs.server.append((cpu_seconds(self._server.pid) - before[0]) / deliveries * 1e6)
+            costs.clients.append((cpu_seconds(self._clients.pid) - before[1]) / deliveries * 1e6)
+        self._settle()
 
-    def run(self, rounds: int, burst: int) -> tuple[float, float]:
-        """Return CPU µs and wall µs a delivery, once all of it has arrived."""
-        before = self._settled()
-        cpu, wall = map(float, self.server.ask(f"run {rounds} {burst} {GAP_MS}").split())
-        deliveries = rounds * burst * self.connections
-        size = (self._settled() - before) / deliveries
-        if not 200 < size < 400:
-            raise SystemExit(f"{self.kind}: {size} bytes arrived for each delivery")
-        return cpu / deliveries * 1e6, wall / deliveries * 1e6
+    def _received(self) -> int:
+        return int(self._clients.ask("?"))
 
-    def _settled(self) -> int:
-        """Return the bytes received once no more come."""
+    def _settle(self) -> None:
+        """Wait until nothing more comes: a broker's framing is beyond what is expected."""
         last = -1
-        while (now := int(self.clients.ask("?"))) != last:
+        while (now := self._received()) != last:
             last = now
-            time.sleep(0.15)
-        return now
+            time.sleep(0.02)
 
     def end(self) -> None:
         """End both."""
-        self.clients.end()
-        self.server.end()
+        self._clients.end()
+        self._server.end()
 
 
-def fan_out(connections: int, rounds: int, repeats: int) -> None:
-    """Print the table of costs."""
-    print(f"CPU µs of the server for each delivery, {connections} connections, 256-byte events")
-    print(f"{'':14}" + "".join(f"{f'burst {burst}':>12}" for burst in BURSTS))
-    pairs = [Pair(kind, connections) for kind in KINDS]
-    costs: dict[tuple[str, int], list[float]] = {}
-    try:
+def measure(peers: list[Peer], connections: int, repeats: int) -> tuple[list[Pair], list[str]]:
+    """Run all; return those that ran with their costs, and why others did not."""
+    absent: list[str] = []
+    pairs: list[Pair] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for peer in peers:
+            try:
+                server = peer.start(folder)
+            except Absent as why:
+                absent.append(f"{peer.name}: {why}")
+                continue
+            pair = Pair(peer, connections, server)
+            stack.callback(pair.end)
+            pairs.append(pair)
+            for burst in ROUNDS:
+                pair.run(burst, measured=False)
         for _ in range(repeats):
-            for burst in BURSTS:
+            for burst in ROUNDS:
                 for pair in pairs:
-                    # Bursts for fewer rounds: the same work in about the same time.
-                    cpu, _ = pair.run(max(5, round(rounds / burst**0.5)), burst)
-                    costs.setdefault((pair.kind, burst), []).append(cpu)
-    finally:
-        for pair in pairs:
-            pair.end()
-    medians = {key: statistics.median(values) for key, values in costs.items()}
-    for kind in KINDS:
-        print(f"{kind:14}" + "".join(f"{medians[kind, burst]:12.2f}" for burst in BURSTS))
-    print("times the hub's cost")
-    for kind in KINDS[1:]:
-        ratios = (medians[kind, burst] / medians["hub", burst] for burst in BURSTS)
-        print(f"{kind:14}" + "".join(f"{ratio:12.2f}" for ratio in ratios))
-    best = 1 / medians["hub", BURSTS[-1]]
-    print(f"deliveries/s of one core in bursts of {BURSTS[-1]}: {best:.1f} million")
+                    pair.run(burst)
+    return pairs, absent
 
 
-def memory(connections: int) -> None:
-    """Print what an idle connection costs."""
-    for kind in ("hub", "starlette"):
-        server = Child("fanout_servers", kind)
-        warm = Child("fanout_clients", server.first, "50")
-        before = int(server.ask("memory"))
-        clients = Child("fanout_clients", server.first, str(connections))
-        while int(server.ask("count")) < connections + 50:
-            time.sleep(0.05)
-        each = (int(server.ask("memory")) - before) / connections / 1024
-        print(f"{kind:14}{each:8.1f} KiB for each of {connections} idle connections")
-        for child in (clients, warm, server):
-            child.end()
+def table_of(title: str, pairs: list[Pair], cell: str, against: Pair | None = None) -> Table:
+    """Return a table of one figure: ``cost``, ``clients``, ``rate`` or ``ratio``."""
+    table = Table("", *(f"burst {burst}" for burst in ROUNDS), title=title, title_justify="left")
+    for pair in pairs:
+        row = []
+        for burst, costs in pair.costs.items():
+            cost = statistics.median(costs.server)
+            match cell:
+                case "cost":
+                    row.append(f"{cost:.2f}")
+                case "clients":
+                    row.append(f"{statistics.median(costs.clients):.2f}")
+                case "rate":
+                    row.append(f"{1 / cost:.2f}")
+                case _:
+                    assert against is not None
+                    row.append(f"{cost / statistics.median(against.costs[burst].server):.2f}")
+        table.add_row(pair.peer.name, *row)
+    return table
 
 
 def main() -> None:
-    """Run both."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory", type=int, default=1000, help="idle connections; 0 for none")
-    arguments = parser.parse_args()
-    fan_out(arguments.connections, arguments.rounds, arguments.repeats)
-    if arguments.memory:
-        memory(arguments.memory)
+    names = [peer.name for peer in CATALOGUE]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    options = parser.parse_args()
+    chosen = [peer for peer in CATALOGUE if peer.name in options.only]
+    pairs, absent = measure(chosen, options.connections, options.repeats)
+    console = Console()
+    to = f"{options.connections} connections, {len(BODY)} bytes"
+    console.print(table_of(f"CPU µs of the server a delivery, {to}", pairs, "cost"))
+    by_peer = {pair.peer: pair for pair in pairs}
+    for base in (TOWER, LIMIT):
+        if base in by_peer:
+            title = f"Times the cost of {base.name}"
+            console.print(table_of(title, pairs, "ratio", by_peer[base]))
+    console.print(table_of("Million deliveries/s of one core of the server", pairs, "rate"))
+    console.print(table_of("CPU µs of the load generator a delivery", pairs, "clients"))
+    for why in absent:
+        console.print(f"left out: {why}")
+    console.print(surroundings())
 
 
 if __name__ == "__main__":
