@@ -1,6 +1,9 @@
 """The tower: its hub, its connections, its protocol under uvicorn; only the log is left out."""
 
+import logging
+
 import msgspec
+import structlog
 
 from control_tower.commands import Caller
 from events.hub import Hub
@@ -46,6 +49,8 @@ class OnlySubscribe:
 
 async def serve() -> None:
     """Serve until the end of input."""
+    # Standard output is for answers.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     hub = Hub(EmptyLog(), LoopTurns())
 
     async def authenticate(_: object) -> Caller:
