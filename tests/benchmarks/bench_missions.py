@@ -9,15 +9,9 @@ share is not in its CPU figure.
 import argparse
 import asyncio
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,66 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 
-START_TIMEOUT_S = 20.0
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(folder: str, **environment: str) -> Iterator[tuple[int, int]]:
-    """Run a server over ``folder``; yield its port and process id."""
-    port = free_port()
-    settings = {
-        **os.environ,
-        "TOWER_PORT": str(port),
-        "TOWER_DATA_DIR": folder,
-        "TOWER_RATE_LIMITS": "off",
-        "TOWER_LOG_LEVEL": "warning",
-        **environment,
-    }
-    server = subprocess.Popen([sys.executable, "-m", "server", "serve"], env=settings)
-    try:
-        wait_for(port)
-        yield port, server.pid
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for(port: int) -> None:
-    """Wait until something listens on ``port``."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError("the server did not start")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def synced_write_ms(folder: str, count: int = 50) -> float:
-    """Return the median time of a 4 KiB write with fsync in ``folder``, in ms."""
-    times = []
-    with (Path(folder) / "probe").open("wb") as file:
-        for _ in range(count):
-            began = time.perf_counter()
-            file.write(b"x" * 4096)
-            file.flush()
-            os.fsync(file.fileno())
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1000
+from tests.benchmarks.processes import cpu_seconds, synced_write_ms
+from tests.benchmarks.serving import serving
 
 
 class Client:
@@ -172,7 +108,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        synced = synced_write_ms(folder)
+        synced = synced_write_ms(Path(folder))
         with serving(folder) as (port, pid):
             rows = asyncio.run(measure(port, pid, options.missions, options.rounds))
     table = Table("what", "figure", title="Missions of 100 tokens, 20 at once, one /ws")

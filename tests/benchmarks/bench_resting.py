@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
 
-from tests.benchmarks.bench_missions import free_port, wait_for
+from tests.benchmarks.serving import free_port, wait_for
 
 APP = str(Path(__file__).with_name("apps.py"))
 IN_FLIGHT = 64
