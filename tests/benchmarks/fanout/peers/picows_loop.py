@@ -2,8 +2,9 @@
 
 from picows import WSListener, WSMsgType, WSTransport, ws_create_server
 
+from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.messages import Offsets
-from tests.benchmarks.fanout.obey import obey, run
+from tests.benchmarks.obey import obey, run
 
 
 async def serve() -> None:
@@ -30,7 +31,7 @@ async def serve() -> None:
     server = await ws_create_server(
         lambda _: Listener(), "127.0.0.1", 0, enable_auto_ping=False, backlog=1024
     )
-    await obey(server.sockets[0].getsockname()[1], send, lambda: len(clients))
+    await obey(server.sockets[0].getsockname()[1], orders_of(send, lambda: len(clients)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.messages import Offsets
-from tests.benchmarks.fanout.obey import obey_under_uvicorn, run
+from tests.benchmarks.obey import obey_under_uvicorn, run
 
 
 async def serve() -> None:
@@ -29,7 +30,7 @@ async def serve() -> None:
                 await client.send_text(text)
 
     app = Starlette(routes=[WebSocketRoute("/ws", endpoint)])
-    await obey_under_uvicorn(app, "websockets-sansio", send, lambda: len(clients))
+    await obey_under_uvicorn(app, "websockets-sansio", orders_of(send, lambda: len(clients)))
 
 
 if __name__ == "__main__":

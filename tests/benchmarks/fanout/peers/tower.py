@@ -13,8 +13,9 @@ from events.turns import LoopTurns
 from server.rpc_session import Ack, Method
 from server.ws import Connection, Sockets
 from server.ws_protocol import TowerProtocol
+from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.messages import FIRST_OFFSET, make_event
-from tests.benchmarks.fanout.obey import obey_under_uvicorn, run
+from tests.benchmarks.obey import obey_under_uvicorn, run
 
 
 class EmptyLog:
@@ -62,7 +63,7 @@ async def serve() -> None:
         for _ in range(burst):
             hub.publish([make_event(hub.head + 1)])
 
-    await obey_under_uvicorn(sockets, TowerProtocol, send, lambda: len(sockets))
+    await obey_under_uvicorn(sockets, TowerProtocol, orders_of(send, lambda: len(sockets)))
     await hub.close()
 
 

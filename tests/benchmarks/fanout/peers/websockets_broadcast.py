@@ -3,8 +3,9 @@
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.asyncio.server import serve as serve_websockets
 
+from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.messages import Offsets
-from tests.benchmarks.fanout.obey import obey, run
+from tests.benchmarks.obey import obey, run
 
 
 async def serve() -> None:
@@ -25,7 +26,7 @@ async def serve() -> None:
         endpoint, "127.0.0.1", 0, compression=None, ping_interval=None, backlog=1024
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        await obey(port, send, lambda: len(clients))
+        await obey(port, orders_of(send, lambda: len(clients)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
  *
  * write <body> each|joined
  *
- * Obeys lines as the peers in Python do (see ../obey.py): prints its port, then "count" answers
+ * Obeys lines as the peers in Python do (see ../bursts.py): prints its port, then "count" answers
  * with the connections, "run <rounds> <burst> <gap_ms>" sends that many bursts and answers "done".
  * "joined" sends a burst with one call a socket. A handshake is answered without being read: all
  * clients of the benchmark send the same key.

@@ -5,9 +5,10 @@ import os
 import socket
 
 from events.frames import text_frame
+from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.clients import ACCEPTED
 from tests.benchmarks.fanout.messages import Offsets
-from tests.benchmarks.fanout.obey import obey, run
+from tests.benchmarks.obey import obey, run
 
 
 async def serve() -> None:
@@ -35,7 +36,7 @@ async def serve() -> None:
                 os.write(file, frame)
 
     accepting = asyncio.create_task(accept())
-    await obey(listener.getsockname()[1], send, lambda: len(files))
+    await obey(listener.getsockname()[1], orders_of(send, lambda: len(files)))
     accepting.cancel()
 
 

@@ -2,7 +2,7 @@
 //
 // node ws.mjs <folder with node_modules> <body>
 //
-// Obeys lines as the peers in Python do, see ../obey.py.
+// Obeys lines as the peers in Python do, see ../bursts.py.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
