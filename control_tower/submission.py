@@ -1,7 +1,6 @@
 """New missions: from what a caller asked, or a parent spawned, to the unit that accepts them."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from control_tower.admission import START_AT, Admission
 from control_tower.commands import Caller, Submission
@@ -23,7 +22,7 @@ from control_tower.states import State
 from control_tower.unit import InsertMessage, InsertMission, InsertSession, TouchSession
 from control_tower.user_accounts import UserAccounts
 from events.payloads import MessageCreated, MissionSubmitted, SessionCreated
-from events.times import rfc3339_or_none
+from events.times import instant_of, rfc3339_or_none
 from events.types import Scope
 
 TITLE_CHARACTERS = 50
@@ -204,9 +203,8 @@ def _instant(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidParams("start_at must be an RFC 3339 time.", field="start_at") from error
-    if moment.tzinfo is None:
-        raise InvalidParams("start_at must say its time zone, e.g. Z.", field="start_at")
-    return moment.timestamp()
+        return instant_of(text)
+    except ValueError:
+        raise InvalidParams(
+            "start_at must be an RFC 3339 time, as 2026-11-21T20:12:03Z.", field="start_at"
+        ) from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -42,6 +42,13 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""For integers of bodies: 3.0 is the integer 3, as JSON Schema has it."""
 
 B = TypeVar("B", bound=Body | None)
 Q = TypeVar("Q", bound=Query)
@@ -80,7 +87,10 @@ class Endpoint:
         status: of the usual answer. ``also`` lists further ones with their meaning.
         errors: codes of refusals beyond those that any endpoint may give.
         public: needs no credentials.
+        headers: of the request, with what they do.
+        gives: headers of the usual answer, with what they say.
         media: media type of the answer.
+        streams: whether it may answer with server-sent events.
         upload: most bytes of a body that the call reads itself; ``body`` then describes it only.
         page: file among the pages that a browser gets instead, without credentials: a page asks
             for a token itself.
@@ -102,6 +112,8 @@ class Endpoint:
     media: str = "application/json"
     upload: int | None = None
     page: str | None = None
+    streams: bool = False
+    gives: Mapping[str, str] = field(default_factory=dict)
 
 
 def json_reply(

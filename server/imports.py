@@ -8,7 +8,6 @@ breaks off leaves only what nobody sees.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -28,8 +27,9 @@ from control_tower.unit import (
     Write,
 )
 from events.payloads import MessageCreated, SessionCreated, SessionUpdated
+from events.times import instant_of
 from events.types import EventData, Scope, draft
-from server.endpoints import Body
+from server.endpoints import WHOLE, Body
 
 MOST_CHARACTERS = 8 * 1024 * 1024
 """Of one message: as long as an agent's result may be."""
@@ -42,22 +42,11 @@ def _check_instant(text: str) -> str:
     return text
 
 
-def instant_of(text: str) -> float:
-    """Return an RFC 3339 time as Unix seconds.
-
-    Raises:
-        ValueError: if it is none, or has no zone.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError("is no RFC 3339 time") from None
-
-
-Instant: TypeAlias = Annotated[str, Field(max_length=40), AfterValidator(_check_instant)]
+Instant: TypeAlias = Annotated[
+    str,
+    Field(max_length=40, json_schema_extra={"format": "date-time"}),
+    AfterValidator(_check_instant),
+]
 OldId: TypeAlias = Annotated[str, Field(max_length=200)]
 Content: TypeAlias = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 
@@ -82,7 +71,7 @@ class ImportedSession(Body):
     session_id: OldId | None = None
     user_id: OldId | None = None
     title: Annotated[str, Field(max_length=TITLE_LIMIT)] | None = None
-    message_count: Annotated[int, Field(ge=0)] | None = None
+    message_count: Annotated[int, Field(ge=0), WHOLE] | None = None
     created_at: Instant
     last_activity: Instant
     archived_at: Instant | None = None

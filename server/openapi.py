@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from server.endpoints import Endpoint
 from server.errors import CODES
-from server.rest.shapes import Reply
+from server.rest.shapes import NO_NUL, Reply
 
 Mode: TypeAlias = Literal["validation", "serialization"]
 Schema: TypeAlias = dict[str, Any]
@@ -23,6 +23,27 @@ PROBLEM = "application/problem+json"
 EVERYWHERE = ("invalid_request", "internal", "unavailable")
 
 _PARAMETER = re.compile(r"{(\w+)}")
+
+HEADERS: dict[str, Schema] = {
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 200},
+    "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{0,18}$"},
+}
+"""What each header of a request looks like."""
+
+JSON: Schema = {
+    "description": "Any JSON value without NUL characters; at most 64 levels, integers of 64 bits.",
+    "anyOf": [
+        {"type": ["null", "boolean", "number"]},
+        {"type": "string", "pattern": NO_NUL},
+        {"type": "array", "items": {"$ref": REF.format(model="Json")}},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": NO_NUL},
+            "additionalProperties": {"$ref": REF.format(model="Json")},
+        },
+    ],
+}
+"""What callers may put into free-form fields."""
 
 TEXTS = {
     "parse_error": "Not JSON.",
@@ -42,6 +63,20 @@ TEXTS = {
     "unsupported_media_type": "The body is not JSON.",
 }
 """What each code means to a reader of the document."""
+
+REQUEST_ID = "The request's id, as in the log: the caller's own if it sent one."
+
+SERVER_SENT_EVENT: Schema = {
+    "type": "object",
+    "description": "One event of the stream; between them come comments, at least each 15 s.",
+    "properties": {
+        "event": {"type": "string", "description": "its type"},
+        "id": {"type": "string", "description": "its offset; an ephemeral one has none"},
+        "data": {"type": "string", "description": "the event in JSON, as on `/ws`"},
+    },
+    "required": ["event", "data"],
+}
+"""What a stream is made of, one by one."""
 
 
 class FieldProblem(Reply):
@@ -97,7 +132,37 @@ def _schemas(table: list[Endpoint]) -> tuple[Schemas, Schema]:
             wanted.setdefault((repr(kind), mode), TypeAdapter(kind))
     inputs = [(key, key[1], adapter) for key, adapter in wanted.items()]
     by_key, rest = TypeAdapter.json_schemas(inputs, ref_template=REF, by_alias=True)
-    return {key: schema for (key, _), schema in by_key.items()}, rest.get("$defs", {})
+    schemas: Schemas = {key: schema for (key, _), schema in by_key.items()}
+    definitions: Schema = {"Json": JSON} | rest.get("$defs", {})
+    taken = _reached(
+        [one for (_, mode), one in schemas.items() if mode == "validation"], definitions
+    )
+    for schema in taken:
+        _refuse_nul(schema)
+        if schema.pop("x-json", False):
+            schema["$ref"] = REF.format(model="Json")
+    return schemas, definitions
+
+
+def _reached(schemas: list[Schema], definitions: Schema) -> list[Schema]:
+    """Return what the schemas consist of, with the definitions that they reach, each once."""
+    found: dict[int, Schema] = {}
+    left: list[Any] = list(schemas)
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += one
+        elif isinstance(one, dict) and id(one) not in found:
+            found[id(one)] = one
+            left += one.values()
+            if isinstance(one.get("$ref"), str):
+                left.append(definitions[one["$ref"].rpartition("/")[2]])
+    return list(found.values())
+
+
+def _refuse_nul(schema: Schema) -> None:
+    if schema.get("type") == "string" and not {"enum", "const", "format", "pattern"} & set(schema):
+        schema["pattern"] = NO_NUL
 
 
 def _types(endpoint: Endpoint) -> list[tuple[Any, Mode]]:
@@ -124,7 +189,7 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> Schema:
             "in": "header",
             "required": False,
             "description": text,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+            "schema": HEADERS[name],
         }
         for name, text in endpoint.headers.items()
     ]
@@ -175,16 +240,21 @@ def _query_parameters(endpoint: Endpoint) -> list[Schema]:
 @lru_cache
 def _inlined_query(query: type[Any]) -> Schema:
     schema: Schema = TypeAdapter(query).json_schema(ref_template=REF)
+    for one in _reached([schema], {}):
+        _refuse_nul(one)
     return schema
 
 
 def _responses(endpoint: Endpoint, schemas: Schemas) -> Schema:
-    good: Schema = {"description": HTTPStatus(endpoint.status).phrase}
+    good: Schema = {"description": HTTPStatus(endpoint.status).phrase, "content": {}}
     if endpoint.reply is not None:
         schema = schemas[repr(endpoint.reply), "serialization"]
         good["content"] = {endpoint.media: {"schema": schema}}
+    if endpoint.streams:
+        good["content"]["text/event-stream"] = {"schema": SERVER_SENT_EVENT}
     if endpoint.page is not None:
         good["content"]["text/html"] = {"schema": {"type": "string"}}
+    good["headers"] = {name: _header(text) for name, text in endpoint.gives.items()}
     responses: Schema = {str(endpoint.status): good}
     for status, text in endpoint.also.items():
         responses[str(status)] = good | {"description": text}
@@ -194,20 +264,43 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> Schema:
             "description": " ".join(
                 [told["description"], *(f"`{code}`: {TEXTS[code]}" for code in codes)]
             ).strip(),
+            "headers": {name: _header(text) for name, text in _told_with(refused).items()},
             "content": told.get("content", {})
             | {PROBLEM: {"schema": schemas[repr(Problem), "serialization"]}},
         }
+    for response in responses.values():
+        response["headers"] = {"X-Request-ID": _header(REQUEST_ID)} | response["headers"]
     return responses
+
+
+def _told_with(status: str) -> dict[str, str]:
+    """Return the headers that come with a refusal."""
+    match status:
+        case "401":
+            return {"WWW-Authenticate": "Bearer."}
+        case "429" | "503" | "507":
+            return {"Retry-After": "Seconds after which to try again."}
+        case _:
+            return {}
+
+
+def _header(text: str) -> Schema:
+    return {"description": text, "schema": {"type": "string"}}
 
 
 def _errors(endpoint: Endpoint) -> dict[str, list[str]]:
     codes = [*EVERYWHERE, *endpoint.errors]
     if not endpoint.public:
-        codes += ["unauthenticated", "rate_limited"]
+        codes.append("unauthenticated")
+    if endpoint.method != "GET":
+        # A foreign Origin, or a viewer.
+        codes.append("forbidden")
     if endpoint.body is not None:
         codes += ["parse_error", "too_large", "unsupported_media_type"]
     codes += ["invalid_params"]
     by_status: dict[str, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(str(CODES[code].http.value), []).append(code)
+    if endpoint.method != "GET":
+        by_status["507"] = ["unavailable"]
     return dict(sorted(by_status.items()))

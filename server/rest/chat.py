@@ -2,13 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response
 
 from control_tower.records import InterruptKind
 from control_tower.sessions import message_json, session_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
-from server.rest.shapes import Id, Question, Reply, SubmissionBody, Text, WaitQuery, body_sha256
+from server.rest.shapes import (
+    Id,
+    Question,
+    Reply,
+    SubmissionBody,
+    Text,
+    WaitQuery,
+    body_sha256,
+    given,
+)
 from server.rest.standing import Standing, settled, standing, submitted
 
 Title = Annotated[str, Field(max_length=500)]
@@ -44,6 +53,8 @@ class SessionQuery(Query):
 
 class SessionUpdateBody(Body):
     """What to change; what is absent stays."""
+
+    model_config = ConfigDict(json_schema_extra=given("anyOf", "title", "archived"))
 
     title: Title | None = None
     archived: bool | None = None
@@ -258,6 +269,7 @@ ENDPOINTS = (
         201,
         SessionCreateBody,
         errors=("forbidden",),
+        gives={"Location": "The session."},
     ),
     Endpoint(
         "GET",
@@ -303,6 +315,7 @@ ENDPOINTS = (
         list[MessageReply],
         query=MessageListQuery,
         errors=("not_found",),
+        gives={"X-Total-Count": "How many messages the session has."},
     ),
     Endpoint(
         "POST",
@@ -314,7 +327,7 @@ ENDPOINTS = (
         MessageBody,
         query=WaitQuery,
         also={200: "It ended, or asks a person, within wait_s."},
-        errors=("not_found", "conflict", "quota_exceeded"),
+        errors=("not_found", "conflict", "quota_exceeded", "rate_limited"),
         headers={"Idempotency-Key": "The same key gives the same answer, and is said once."},
     ),
     Endpoint(

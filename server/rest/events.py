@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from control_tower.errors import InvalidParams
+from events.errors import BadTopic
 from events.topics import build_filters
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply
@@ -14,6 +15,8 @@ from server.rpc_connection import check_topic
 
 LAST_EVENT_ID = "last-event-id"
 MAX_OFFSET = 2**63 - 1
+TOPIC = r"^(system|(session|mission|user):[^\u0000-\u001f\u007f]{1,200})$"
+"""What a topic looks like, for the document."""
 
 
 class PageQuery(Query):
@@ -26,7 +29,11 @@ class PageQuery(Query):
 class TopicQuery(PageQuery):
     """Which events."""
 
-    topic: Id = Field("system", description="system, session:ID, mission:ID or user:ID")
+    topic: Id = Field(
+        "system",
+        description="system, session:ID, mission:ID or user:ID",
+        json_schema_extra={"pattern": TOPIC},
+    )
 
 
 class EventReply(Reply):
@@ -66,7 +73,10 @@ async def of_mission(call: Call[None, PageQuery]) -> Response:
 
 async def of_topic(call: Call[None, TopicQuery]) -> Response:
     """Return a topic's events; live with Accept: text/event-stream."""
-    filters = build_filters([call.query.topic])
+    try:
+        filters = build_filters([call.query.topic])
+    except BadTopic as error:
+        raise InvalidParams(error.message, field="topic") from None
     await check_topic(call.services, call.caller, filters[0].topic)
     return await _answer(call, filters[0].topic, until=None)
 
@@ -127,8 +137,6 @@ def _since(call: Call[None, Any]) -> int | None:
     return None if since == "now" else 0 if since == "start" else int(since)
 
 
-LIVE = {200: "A page; with `Accept: text/event-stream`, server-sent events."}
-
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -137,7 +145,7 @@ ENDPOINTS = (
         "Events",
         EventPage,
         query=TopicQuery,
-        also=LIVE,
+        streams=True,
         errors=("not_found", "forbidden"),
         headers={"Last-Event-ID": "The offset of the last event seen; wins over since."},
     ),
@@ -148,7 +156,7 @@ ENDPOINTS = (
         "Events",
         EventPage,
         query=PageQuery,
-        also=LIVE,
+        streams=True,
         errors=("not_found",),
         headers={"Last-Event-ID": "The offset of the last event seen; wins over since."},
     ),

@@ -1,10 +1,11 @@
 """Governance: how well the tools work, and what to do about those that don't."""
 
+import re
 from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from agents.health import HealthStatus, Noted, Window, issues, recommendations
@@ -67,10 +68,21 @@ class GovernanceReply(Reply):
     checked_at: str
 
 
+def _as_written(value: object) -> object:
+    """Refuse what pydantic would take for a date beside one: a number of seconds."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError("a day is written as 2026-11-21")
+    return value
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+Day = Annotated[date, BeforeValidator(_as_written)]
+
+
 class UsageQuery(Query):
     """Which day; today by default."""
 
-    day: date | None = Field(None, description="a UTC day, as 2026-11-21")
+    day: Day | None = Field(None, description="a UTC day, as 2026-11-21")
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 

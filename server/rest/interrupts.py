@@ -1,8 +1,8 @@
 """Interrupts: what waits on a person, what was decided, and the door for any answer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from control_tower.commands import (
@@ -15,7 +15,16 @@ from control_tower.ports import InterruptQuery
 from events.payloads import JsonObject
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.paging import MAX_SKIPPED, check_cursor, skip
-from server.rest.shapes import FreeObject, Id, Increase, InterruptReply, Json, Reason, Text
+from server.rest.shapes import (
+    ANY_JSON,
+    FreeObject,
+    Id,
+    Increase,
+    InterruptReply,
+    Json,
+    Reason,
+    Text,
+)
 
 Kind = Literal["confirmation", "clarification", "resource_exhausted", "unknown_outcome"]
 
@@ -39,8 +48,30 @@ class InterruptListQuery(Query):
     )
 
 
+FORMS = {
+    "approved": ("approved", "message", "arguments"),
+    "answer": ("answer",),
+    "decision": ("decision", "quota", "result"),
+}
+"""The field that each kind of answer must have, and those that it may have."""
+
+
+def _one_form(schema: dict[str, Any]) -> None:
+    """Say in the document that an answer is of one kind."""
+    schema["oneOf"] = [
+        {
+            "required": [name],
+            "properties": {name: {"not": {"type": "null"}}},
+            "propertyNames": {"enum": [*fields, "user_id"]},
+        }
+        for name, fields in FORMS.items()
+    ]
+
+
 class AnswerBody(Body):
     """An answer: ``approved``, ``answer`` or ``decision``, as the kind asks for."""
+
+    model_config = ConfigDict(json_schema_extra=_one_form)
 
     approved: bool | None = None
     message: Reason | None = None
@@ -48,21 +79,15 @@ class AnswerBody(Body):
     answer: Text | None = None
     decision: Literal["extend", "finish", "cancel", "it_happened", "retry", "fail"] | None = None
     quota: Increase | None = None
-    result: Json = None
+    result: Json = Field(None, json_schema_extra=ANY_JSON)
     user_id: Id | None = None
 
     @model_validator(mode="after")
     def _is_one_answer(self) -> "AnswerBody":
-        given = self.model_fields_set - {"user_id"}
-        fitting = (
-            {"approved", "message", "arguments"},
-            {"answer"},
-            {"decision", "quota", "result"},
-        )
-        forms = [self.approved is not None, self.answer is not None, self.decision is not None]
-        if sum(forms) != 1:
+        forms = [name for name in FORMS if getattr(self, name) is not None]
+        if len(forms) != 1:
             raise ValueError("give exactly one of approved, answer and decision")
-        if not given <= fitting[forms.index(True)]:
+        if not self.model_fields_set <= {*FORMS[forms[0]], "user_id"}:
             raise ValueError("these fields belong to different kinds of answers")
         return self
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from control_tower.ports import MissionQuery
@@ -10,7 +10,7 @@ from control_tower.records import Priority
 from events.payloads import JsonObject
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.paging import MAX_SKIPPED, check_cursor, skip
-from server.rest.shapes import Id, Increase, MissionReply, Reason, Reply
+from server.rest.shapes import Id, MissionReply, Raise, Reason, Reply, given
 
 
 class MissionListQuery(Query):
@@ -39,15 +39,15 @@ class ReasonBody(Body):
 class ChangeBody(Body):
     """What to change: the priority, or the quota by amounts to add."""
 
+    model_config = ConfigDict(json_schema_extra=given("anyOf", "priority", "quota"))
+
     priority: Priority | None = None
-    quota: Increase | None = None
+    quota: Raise | None = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> "ChangeBody":
         if self.priority is None and self.quota is None:
             raise ValueError("give priority, quota, or both")
-        if self.quota is not None and not any(self.quota.model_dump().values()):
-            raise ValueError("say by how much to raise which limit of the quota")
         return self
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response
 
 from control_tower.commands import (
@@ -28,13 +28,27 @@ from server.rest.shapes import (
     Text,
     WaitQuery,
     body_sha256,
+    given,
 )
 from server.rest.standing import Standing, settled, standing, submitted
 from server.services import Services
 
 
+def _by_either_name(schema: dict[str, Any]) -> None:
+    """Say in the document that the text has two names, of which one is used."""
+    names = ("user_message", "mission")
+    schema["properties"]["mission"] = schema["properties"]["user_message"] | {
+        "title": "Mission",
+        "description": "instead of user_message",
+    }
+    schema["required"].remove("user_message")
+    schema["oneOf"] = [{"required": [name]} for name in names]
+
+
 class RequestBody(SubmissionBody):
     """A mission in words."""
+
+    model_config = ConfigDict(json_schema_extra=_by_either_name)
 
     user_message: Text = Field(validation_alias=AliasChoices("user_message", "mission"))
 
@@ -66,9 +80,15 @@ class StatusReply(MissionReply):
 class ConfirmationBody(Body):
     """Yes or no to one call. ``arguments`` replaces those that will run."""
 
+    model_config = ConfigDict(json_schema_extra=given("oneOf", "approved", "user_response"))
+
     confirmation_id: Id
     approved: bool | None = None
-    user_response: str | None = Field(None, description="yes or no, exactly; instead of approved")
+    user_response: str | None = Field(
+        None,
+        description="yes or no, exactly; instead of approved",
+        json_schema_extra={"enum": ["yes", "no", None]},
+    )
     message: Reason | None = None
     arguments: FreeObject | None = None
     user_id: Id | None = None
@@ -94,6 +114,8 @@ class ConfirmationBody(Body):
 
 class ClarificationBody(Body):
     """Words for an agent that asked. ``thread_id`` is the mission's id."""
+
+    model_config = ConfigDict(json_schema_extra=given("anyOf", "clarification_id", "thread_id"))
 
     clarification_id: Id | None = None
     thread_id: Id | None = None
@@ -228,8 +250,9 @@ ENDPOINTS = (
         RequestBody,
         query=WaitQuery,
         also={200: "It ended, or asks a person, within wait_s."},
-        errors=("not_found", "conflict", "quota_exceeded"),
+        errors=("not_found", "conflict", "quota_exceeded", "rate_limited"),
         headers={"Idempotency-Key": "The same key gives the same answer, and one mission."},
+        gives={"Location": "The mission."},
     ),
     Endpoint(
         "GET",

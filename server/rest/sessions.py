@@ -108,6 +108,7 @@ ENDPOINTS = (
         body_required=False,
         query=ProfileQuery,
         errors=("forbidden",),
+        gives={"Location": "The session."},
     ),
     Endpoint(
         "GET",

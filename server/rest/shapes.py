@@ -1,22 +1,32 @@
 """Shapes that several resources share: fields of submissions, quotas, missions, interrupts."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from control_tower.canonical import sha256_hex
 from control_tower.commands import QuotaIncrease, Submission
 from control_tower.errors import InvalidParams
 from control_tower.quotas import ResourceQuota
 from control_tower.records import Priority
-from server.endpoints import Body, Query
+from server.endpoints import WHOLE, Body, Query
 from server.json_text import check_free
 
+NO_NUL = r"^[^\u0000]*$"
+"""In the document: what every text from outside must match."""
+
+ANY_JSON: dict[str, JsonValue] = {"x-json": True}
+"""In the document, where the schema of any JSON value will stand."""
+
+WORDS = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+"""In the document: a text that is not all spaces. The refusal is the field's own."""
+
 Id = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000, json_schema_extra=WORDS)]
 Reason = Annotated[str, Field(max_length=2_000)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53), WHOLE]
 Amount = Annotated[float, Field(ge=0, le=1e15)]
 Json = Any
 
@@ -29,8 +39,28 @@ def _free(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-FreeObject = Annotated[dict[str, Any], AfterValidator(_free)]
+FreeObject = Annotated[
+    dict[str, Any],
+    AfterValidator(_free),
+    Field(
+        json_schema_extra={
+            "propertyNames": {"pattern": NO_NUL},
+            "additionalProperties": ANY_JSON,
+        }
+    ),
+]
 """A JSON object of the caller's own choice, bounded in depth and in its integers."""
+
+
+def given(keyword: Literal["anyOf", "oneOf"], *names: str) -> Callable[[dict[str, Any]], None]:
+    """Return what adds to a body's schema that some (``anyOf``) or one of the fields is given."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema[keyword] = [
+            {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names
+        ]
+
+    return add
 
 
 class Reply(BaseModel):
@@ -74,6 +104,29 @@ class Increase(Body):
         return QuotaIncrease(**self.model_dump())
 
 
+def _raises_something(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"exclusiveMinimum": 0}}}
+        for name in Increase.model_fields
+    ]
+
+
+class Raise(Increase):
+    """Amounts to add to a quota's limits, at least one of them more than nothing."""
+
+    model_config = ConfigDict(json_schema_extra=_raises_something)
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "Raise":
+        if not any(self.model_dump().values()):
+            raise ValueError("say by how much to raise which limit of the quota")
+        return self
+
+
+def _as_time(schema: dict[str, Any]) -> None:
+    schema["anyOf"][0]["format"] = "date-time"
+
+
 class SubmissionBody(Body):
     """What any way of giving a mission takes beside its text."""
 
@@ -86,7 +139,10 @@ class SubmissionBody(Body):
     quota: Quota | None = None
     deadline_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     start_at: Annotated[str, Field(max_length=40)] | None = Field(
-        None, description="RFC 3339", examples=["2026-11-21T20:12:03Z"]
+        None,
+        description="RFC 3339",
+        examples=["2026-11-21T20:12:03Z"],
+        json_schema_extra=_as_time,
     )
     on_busy: Literal["enqueue", "reject", "interrupt", "parallel"] = "enqueue"
 

@@ -20,4 +20,14 @@ async def issue(call: Call[None, Query]) -> Response:
     return json_reply({"ticket": ticket, "expires_in": TICKET_S}, 201)
 
 
-ENDPOINTS = (Endpoint("POST", "/api/v1/ws-tickets", issue, "Sign-in", TicketReply, 201),)
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/v1/ws-tickets",
+        issue,
+        "Sign-in",
+        TicketReply,
+        201,
+        errors=("rate_limited",),
+    ),
+)

@@ -125,7 +125,8 @@ ENDPOINTS = (
         SessionReply,
         201,
         ImportBody,
-        errors=("forbidden",),
+        errors=("forbidden", "rate_limited"),
+        gives={"Location": "The session."},
         upload=MOST_BYTES,
     ),
     Endpoint(
