@@ -5,7 +5,7 @@ import { announcements, asks } from "../../static/js/chat/announce.js";
 import { readDraft, readOutbox, writeDraft, writeOutbox } from "../../static/js/chat/drafts.js";
 import { headline } from "../../static/js/chat/headline.js";
 import { emptyMission } from "../../static/js/chat/model.js";
-import { verdict } from "../../static/js/chat/verdict.js";
+import { verdict } from "../../static/js/ui/verdict.js";
 import { brief, bytes, countdown, counted, duration, pretty, usageWords } from "../../static/js/ui/format.js";
 import { parts } from "../../static/js/ui/snippet.js";
 

@@ -2,12 +2,13 @@
 
 import { signal } from "@preact/signals-core";
 import { readOutbox, writeDraft, writeOutbox } from "./drafts.js";
-import { download, fetchRest } from "./rest.js";
-import { go, goToNew, model, reportUnlessMissing, sessionId, toast, tower } from "./store.js";
+import { tower } from "../ui/connection.js";
+import { download, fetchRest } from "../ui/rest.js";
+import { report, toast } from "../ui/toast.js";
+import { go, goToNew, model, sessionId } from "./store.js";
 import { mergeSessions } from "./reduce.js";
 
 /** @typedef {import("./drafts.js").Outgoing} Outgoing */
-/** @typedef {import("./model.js").Interrupt} Interrupt */
 
 /** Messages on their way. @type {import("@preact/signals-core").Signal<Outgoing[]>} */
 export const outbox = signal([]);
@@ -80,27 +81,6 @@ export const stop = (mission_id) => attempt("mission.cancel", { mission_id, reas
 /** @param {string} mission_id */
 export const resume = (mission_id) => attempt("mission.resume", { mission_id });
 
-/**
- * Approves or refuses exactly this call, or, with arguments, this edited one.
- * @param {Interrupt} interrupt
- * @param {boolean} approved
- * @param {{message?: string, arguments?: Record<string, unknown>}} [more]
- * @returns {Promise<void>} rejected with why it was not taken
- */
-export function confirm({ interrupt_id: confirmation_id }, approved, more = {}) {
-  return tower.call("confirm", { confirmation_id, approved, ...more });
-}
-
-/** @param {Interrupt} interrupt @param {string} answer @returns {Promise<void>} rejected with why it was not taken */
-export function clarify({ interrupt_id: clarification_id }, answer) {
-  return tower.call("clarify", { clarification_id, answer });
-}
-
-/** @param {Interrupt} interrupt @param {string} decision @param {{quota?: object, result?: unknown}} [more] @returns {Promise<void>} */
-export function decide({ interrupt_id }, decision, more = {}) {
-  return tower.call("interrupt.answer", { interrupt_id, decision, ...more });
-}
-
 /** @param {string} session_id @param {string} title */
 export async function rename(session_id, title) {
   listed(await attempt("session.update", { session_id, title }));
@@ -118,7 +98,7 @@ export async function remove(session_id) {
   try {
     await tower.call("session.delete", { session_id });
   } catch (error) {
-    return reportUnlessMissing(error);
+    return report(error);
   }
   const { [session_id]: gone, ...sessions } = model.value.sessions;
   model.value = { ...model.value, sessions };

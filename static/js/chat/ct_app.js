@@ -8,9 +8,9 @@ import "./ct_composer.js";
 import "./ct_empty.js";
 import "./ct_session_menu.js";
 import "./ct_sidebar.js";
-import "./ct_sign_in.js";
-import "./ct_status.js";
-import "./ct_toasts.js";
+import "../ui/ct_sign_in.js";
+import "../ui/ct_status.js";
+import "../ui/ct_toasts.js";
 import "./ct_transcript.js";
 import { drawerOpen } from "./ui_state.js";
 

@@ -2,11 +2,12 @@
 
 import { html } from "lit";
 import { live } from "lit-html/directives/live.js";
+import { looksOnly } from "../ui/connection.js";
 import { icon } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
 import { composerText, send, stop } from "./actions.js";
 import { readDraft, writeDraft } from "./drafts.js";
-import { chat, hello, sessionId } from "./store.js";
+import { chat, sessionId } from "./store.js";
 import { activeMissions, openInterrupts } from "./timeline.js";
 
 const LIMIT = 10_000;
@@ -34,7 +35,7 @@ class Composer extends View {
   render() {
     const active = chat.value ? activeMissions(chat.value) : [];
     const asks = chat.value ? openInterrupts(chat.value).find(({ kind }) => kind === "clarification") : undefined;
-    const viewer = hello.value?.role === "viewer";
+    const viewer = looksOnly();
     const over = [...this.text].length > LIMIT;
     return html`<form class="composer" @submit=${this.#submit}>
       <label class="visually-hidden" for="message">${asks ? "Your answer" : "Your mission"}</label>
@@ -88,7 +89,7 @@ class Composer extends View {
   #submit = (event) => {
     event.preventDefault();
     const text = this.text.trim();
-    if (!text || [...text].length > LIMIT || hello.value?.role === "viewer") return;
+    if (!text || [...text].length > LIMIT || looksOnly()) return;
     this.text = "";
     void send(text);
     this.requestUpdate();

@@ -5,16 +5,16 @@
 
 import { html } from "lit";
 import { repeat } from "lit-html/directives/repeat.js";
+import { now } from "../ui/connection.js";
 import { counted, duration, pretty, usageWords } from "../ui/format.js";
 import { icon, spinner } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
 import "../ui/markdown.js";
 import { composerText, resume, send, stop } from "./actions.js";
-import "./ct_interrupt.js";
+import "../ui/ct_interrupt.js";
 import "./ct_step.js";
 import { fetchWhole } from "./whole.js";
 import { liveText } from "./mission.js";
-import { now } from "./store.js";
 import { headline } from "./headline.js";
 
 /** @typedef {import("./model.js").Mission} Mission */

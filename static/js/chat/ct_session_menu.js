@@ -2,9 +2,10 @@
 
 import { html } from "lit";
 import { icon } from "../ui/icons.js";
+import { toast } from "../ui/toast.js";
 import { define, View } from "../ui/view.js";
 import { archive, exportSession, remove, rename } from "./actions.js";
-import { chat, session, sessionId, toast } from "./store.js";
+import { chat, session, sessionId } from "./store.js";
 
 class SessionMenu extends View {
   constructor() {

@@ -3,13 +3,14 @@
 import { html } from "lit";
 import { repeat } from "lit-html/directives/repeat.js";
 import { signal } from "@preact/signals-core";
+import { now } from "../ui/connection.js";
 import { icon } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
 import { search } from "./search.js";
-import { go, listSessions, model, moreSessions, now, sessionId } from "./store.js";
+import { go, listSessions, model, moreSessions, sessionId } from "./store.js";
 import { drawerOpen } from "./ui_state.js";
 import { sessionsByDate } from "./timeline.js";
-import "./ct_theme.js";
+import "../ui/ct_theme.js";
 
 /** @typedef {import("./model.js").Session} Session */
 /** @typedef {import("./search.js").Hit} Hit */

@@ -44,33 +44,7 @@
  * @property {number | null} size whole size of what is shown cut
  */
 
-/**
- * A question to a person.
- * @typedef {object} Interrupt
- * @property {string} interrupt_id
- * @property {string} mission_id
- * @property {string} session_id
- * @property {"confirmation" | "clarification" | "resource_exhausted" | "unknown_outcome"} kind
- * @property {string} message
- * @property {string | null} step
- * @property {string} [tool]
- * @property {Record<string, unknown>} [arguments] as asked; the ones that ran when they were edited
- * @property {string} [risk]
- * @property {string[]} [options]
- * @property {string} raised_at
- * @property {string | null} expires_at
- * @property {"pending" | "resolved" | "expired" | "cancelled"} status
- * @property {string | null} [by]
- * @property {boolean} [approved]
- * @property {string} [note] what the person said with the answer
- * @property {unknown} [answer]
- * @property {string} [decision]
- * @property {boolean} [edited] whether the person changed the arguments
- * @property {string} [answered_at]
- * @property {string} [resource]
- * @property {number} [used]
- * @property {number} [limit]
- */
+/** @typedef {import("../ui/answers.js").Interrupt} Interrupt */
 
 /**
  * Something that happened in a mission and is neither a step nor a question.

@@ -1,8 +1,8 @@
 /** Search in messages, by REST. */
 
 import { parts } from "../ui/snippet.js";
-import { fetchRest } from "./rest.js";
-import { toast } from "./store.js";
+import { fetchRest } from "../ui/rest.js";
+import { toast } from "../ui/toast.js";
 
 /** @typedef {import("../ui/snippet.js").Part} Part */
 /** @typedef {{message_id: string, session_id: string, session_title: string | null, snippet: Part[]}} Hit */

@@ -6,40 +6,26 @@
  */
 
 import { batch, computed, signal } from "@preact/signals-core";
-import { TowerClient } from "../client.js";
+import { hello, start as connect, tower } from "../ui/connection.js";
+import { byFrame } from "../ui/frames.js";
+import { report, toast } from "../ui/toast.js";
 import { announcements, asks } from "./announce.js";
 import { EMPTY_MODEL } from "./model.js";
+import { allMessages } from "./history.js";
 import { holdOpenChats, mergeMessages, mergeSessions, mergeWaiting, reduceAll, setChatState } from "./reduce.js";
-import { allMessages } from "./rest.js";
 import { openInterrupts } from "./timeline.js";
-import { token } from "./token.js";
 
 /** @typedef {import("../client.js").TowerEvent} TowerEvent */
-/** @typedef {{id: number, text: string, tone: "error" | "info", action?: {label: string, run: () => void}}} Toast */
 
-const HIDDEN_FRAME_MS = 200;
 const SESSION_PAGE = 50;
 const MAX_OPEN = 60;
 
-export const tower = new TowerClient({
-  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
-  token,
-  client: "web-chat",
-});
-
 /** @type {import("@preact/signals-core").Signal<import("./model.js").Model>} */
 export const model = signal(EMPTY_MODEL);
-export const status = signal(tower.status);
-/** @type {import("@preact/signals-core").Signal<import("../client.js").Hello | null>} */
-export const hello = signal(null);
 /** The session in the address, null for a new one. @type {import("@preact/signals-core").Signal<string | null>} */
 export const sessionId = signal(sessionInAddress());
-/** @type {import("@preact/signals-core").Signal<Toast[]>} */
-export const toasts = signal([]);
 /** What the announcer says. */
 export const announcement = signal("");
-/** Seconds that tick, for what counts down. */
-export const now = signal(Date.now());
 /** Whether there are sessions that were not listed yet. */
 export const moreSessions = signal(false);
 
@@ -55,36 +41,10 @@ export function start() {
   tower.on("gap", ({ topics, floor, result }) => topics.forEach((topic) => void refill(topic, floor, result)));
   tower.on("lost", ({ topics }) => topics.forEach((topic) => setState(topic, "missing")));
   addEventListener("hashchange", follow);
-  addEventListener("online", () => tower.retryNow());
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) tower.retryNow();
-    flush();
+  connect(() => {
+    follow();
+    void watchOwn();
   });
-  setInterval(() => (now.value = Date.now()), 1_000);
-  void signIn();
-}
-
-/** Connects with the token at hand; asks for the rest once it is live. */
-export async function signIn() {
-  try {
-    hello.value = await tower.connect();
-  } catch {
-    return; // The status says so, and the page asks for a token or offers to try again.
-  }
-  follow();
-  void watchOwn();
-}
-
-/** @param {string} text @param {Toast["tone"]} [tone] @param {Toast["action"]} [action] */
-export function toast(text, tone = "error", action = undefined) {
-  const id = Math.random();
-  toasts.value = [...toasts.value.slice(-3), { id, text, tone, action }];
-  setTimeout(() => dismiss(id), 8_000);
-}
-
-/** @param {number} id */
-export function dismiss(id) {
-  toasts.value = toasts.value.filter((one) => one.id !== id);
 }
 
 /** @param {string | null} id where to go; null for a new mission */
@@ -101,13 +61,8 @@ export async function listSessions(offset) {
     model.value = mergeSessions(model.value, listed);
     moreSessions.value = listed.length === SESSION_PAGE;
   } catch (error) {
-    reportUnlessMissing(error);
+    report(error);
   }
-}
-
-/** @param {any} error tells a failure, unless the server simply does not have the method */
-export function reportUnlessMissing(error) {
-  if (error.code !== "method_not_found" && error.code !== "closed") toast(error.message);
 }
 
 function sessionInAddress() {
@@ -145,7 +100,7 @@ function open(id) {
   model.value = setChatState(model.value, id, "loading");
   tower.subscribe([`session:${id}`], { since: known?.offset || "start" }).catch((error) => {
     model.value = setChatState(model.value, id, "missing");
-    if (error.code !== "not_found") reportUnlessMissing(error);
+    if (error.code !== "not_found") report(error);
   });
 }
 
@@ -165,7 +120,7 @@ async function watchOwn() {
   try {
     await tower.subscribe([topic], { types, deltas: false });
   } catch (error) {
-    reportUnlessMissing(error);
+    report(error);
   }
   await listOwn();
 }
@@ -177,41 +132,27 @@ async function listOwn() {
     const { interrupts } = await tower.call("interrupt.list", { status: "pending" });
     model.value = mergeWaiting(model.value, interrupts);
   } catch (error) {
-    reportUnlessMissing(error);
+    report(error);
   }
 }
+
+let live = false;
 
 /** @param {import("../client.js").Status} next */
 function onStatus(next) {
-  if (status.value.state === "live" && next.state !== "live") {
+  if (live && next.state !== "live") {
     flush();
     model.value = holdOpenChats(model.value);
   }
-  status.value = next;
+  live = next.state === "live";
 }
 
-/** @type {TowerEvent[]} */ let gathered = [];
-let scheduled = false;
-
-/** @param {TowerEvent} event */
-function gather(event) {
-  gathered.push(event);
-  if (scheduled) return;
-  scheduled = true;
-  if (document.hidden) setTimeout(flush, HIDDEN_FRAME_MS);
-  else requestAnimationFrame(flush);
-}
-
-function flush() {
-  scheduled = false;
-  const events = gathered;
-  if (!events.length) return;
-  gathered = [];
+const { gather, flush, drop } = byFrame((events) =>
   batch(() => {
     model.value = reduceAll(model.value, events);
     announcement.value = worthSaying(events) || announcement.value;
-  });
-}
+  }),
+);
 
 /** What a session asks comes before what it did on the way there. @param {TowerEvent[]} events */
 function worthSaying(events) {
@@ -223,7 +164,7 @@ function worthSaying(events) {
 
 /** The log was replaced: all that is shown was another world's. */
 function restart() {
-  gathered = [];
+  drop();
   const open_ = Object.keys(model.value.chats).map((id) => `session:${id}`);
   if (open_.length) void tower.unsubscribe(open_);
   model.value = EMPTY_MODEL;
@@ -251,9 +192,9 @@ async function refill(topic, floor, result) {
   try {
     model.value = mergeMessages(model.value, id, await allMessages(id));
   } catch (error) {
-    reportUnlessMissing(error);
+    report(error);
   }
   if (floor === undefined || floor >= result.offset) return setState(topic, "open");
   model.value = setChatState(model.value, id, "loading");
-  return tower.subscribe([topic], { since: floor }).then(() => undefined, reportUnlessMissing);
+  return tower.subscribe([topic], { since: floor }).then(() => undefined, report);
 }

@@ -1,7 +1,7 @@
 /** Things that are shown in part, opened whole. */
 
-import { download, fetchRest } from "./rest.js";
-import { toast } from "./store.js";
+import { download, fetchRest } from "../ui/rest.js";
+import { toast } from "../ui/toast.js";
 
 /** @param {string} url @param {string} name */
 export async function fetchWhole(url, name) {

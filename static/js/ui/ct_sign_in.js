@@ -1,8 +1,8 @@
 /** `<ct-sign-in>`: asks for a token when the server wants one. */
 
 import { html } from "lit";
-import { define, View } from "../ui/view.js";
-import { signIn, status } from "./store.js";
+import { define, View } from "./view.js";
+import { signIn, status } from "./connection.js";
 import { setToken, token } from "./token.js";
 
 class SignIn extends View {

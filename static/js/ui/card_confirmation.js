@@ -1,12 +1,12 @@
 /** The confirmation card's form: exactly what will run, with its arguments open to editing. */
 
 import { html } from "lit";
-import { pretty } from "../ui/format.js";
-import { highlight } from "../ui/highlight.js";
-import { icon } from "../ui/icons.js";
-import { confirm } from "./actions.js";
+import { pretty } from "./format.js";
+import { highlight } from "./highlight.js";
+import { icon } from "./icons.js";
+import { confirm } from "./answers.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

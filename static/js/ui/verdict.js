@@ -1,8 +1,8 @@
 /** What became of a question, in one line. Pure. */
 
-import { brief } from "../ui/format.js";
+import { brief } from "./format.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 /** @typedef {{mark: "check" | "cross" | "clock" | "minus", tone: "good" | "bad" | "calm", text: string}} Verdict */
 
 const DECISIONS = /** @type {Readonly<Record<string, string>>} */ ({

@@ -4,17 +4,17 @@
  */
 
 import { html } from "lit";
-import { countdown, duration } from "../ui/format.js";
-import { icon } from "../ui/icons.js";
-import { define, View } from "../ui/view.js";
+import { countdown, duration } from "./format.js";
+import { icon } from "./icons.js";
+import { define, View } from "./view.js";
 import { clarificationForm } from "./card_clarification.js";
 import { confirmationForm } from "./card_confirmation.js";
 import { exhaustedForm } from "./card_exhausted.js";
 import { unknownForm } from "./card_unknown.js";
-import { hello, now } from "./store.js";
+import { looksOnly, now } from "./connection.js";
 import { verdict } from "./verdict.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 
 /**
  * What a card's form may use of its element: what was typed, and how to answer.
@@ -64,7 +64,7 @@ class InterruptCard extends View {
         ${interrupt.risk ? html`<span class="chip risk" data-risk=${interrupt.risk}>${interrupt.risk.replaceAll("_", " ")}</span>` : ""} ${expiry(interrupt)}
       </div>
       <p class="card-message">${interrupt.message}</p>
-      ${hello.value?.role === "viewer" ? html`<p class="hint">You may watch, not answer.</p>` : form?.(interrupt, this.#state)}
+      ${looksOnly() ? html`<p class="hint">You may watch, not answer.</p>` : form?.(interrupt, this.#state)}
       ${this.error ? html`<p class="failure" role="alert">${icon("hand")}<span>${this.error}</span></p>` : ""}
     </section>`;
   }

@@ -1,8 +1,8 @@
 /** `<ct-status>`: how the connection is, in words and by a mark, with a way to try now. */
 
 import { html } from "lit";
-import { define, View } from "../ui/view.js";
-import { now, signIn, status, tower } from "./store.js";
+import { define, View } from "./view.js";
+import { now, signIn, status, tower } from "./connection.js";
 
 class ConnectionStatus extends View {
   render() {

@@ -2,8 +2,8 @@
 
 import { html } from "lit";
 import { signal } from "@preact/signals-core";
-import { icon } from "../ui/icons.js";
-import { define, View } from "../ui/view.js";
+import { icon } from "./icons.js";
+import { define, View } from "./view.js";
 
 /** @typedef {"auto" | "light" | "dark"} Theme */
 

@@ -1,12 +1,12 @@
 /** The unknown-outcome card's form: a person says what became of a side effect that was cut off. */
 
 import { html } from "lit";
-import { pretty } from "../ui/format.js";
-import { highlight } from "../ui/highlight.js";
-import { icon } from "../ui/icons.js";
-import { decide } from "./actions.js";
+import { pretty } from "./format.js";
+import { highlight } from "./highlight.js";
+import { icon } from "./icons.js";
+import { decide } from "./answers.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

@@ -2,11 +2,11 @@
 
 import { html } from "lit";
 import { repeat } from "lit-html/directives/repeat.js";
-import { icon } from "../ui/icons.js";
-import { define, View } from "../ui/view.js";
-import { dismiss, toasts } from "./store.js";
+import { icon } from "./icons.js";
+import { define, View } from "./view.js";
+import { dismiss, toasts } from "./toast.js";
 
-/** @typedef {import("./store.js").Toast} Toast */
+/** @typedef {import("./toast.js").Toast} Toast */
 
 class Toasts extends View {
   render() {

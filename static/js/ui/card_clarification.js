@@ -1,9 +1,9 @@
 /** The clarification card's form: options to pick, or words. */
 
 import { html } from "lit";
-import { clarify } from "./actions.js";
+import { clarify } from "./answers.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

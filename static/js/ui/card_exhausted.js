@@ -1,10 +1,10 @@
 /** The quota card's form: extend, finish with what there is, or cancel. */
 
 import { html } from "lit";
-import { icon } from "../ui/icons.js";
-import { decide } from "./actions.js";
+import { icon } from "./icons.js";
+import { decide } from "./answers.js";
 
-/** @typedef {import("./model.js").Interrupt} Interrupt */
+/** @typedef {import("./answers.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

@@ -25,19 +25,6 @@ export async function fetchRest(method, path, { query = {}, body } = {}) {
   throw new RpcError(problem.code ?? "internal", problem.detail ?? problem.title ?? response.statusText, { number: response.status });
 }
 
-/** @param {string} session_id @returns {Promise<import("./model.js").Message[]>} all of a session's messages */
-export async function allMessages(session_id) {
-  const limit = 500;
-  /** @type {import("./model.js").Message[]} */ const messages = [];
-  for (;;) {
-    const path = `/api/v1/chat/sessions/${encodeURIComponent(session_id)}/messages`;
-    const response = await fetchRest("GET", path, { query: { limit, offset: messages.length } });
-    const page = await response.json();
-    messages.push(...page);
-    if (page.length < limit) return messages;
-  }
-}
-
 /**
  * Hands a file of the server to the person, with their credentials, which a plain link could not carry.
  * @param {string} path

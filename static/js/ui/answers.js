@@ -1,0 +1,52 @@
+/** Answers to questions: each goes to exactly one question, and says why it was not taken. */
+
+import { tower } from "./connection.js";
+
+/**
+ * A question to a person.
+ * @typedef {object} Interrupt
+ * @property {string} interrupt_id
+ * @property {string} mission_id
+ * @property {string} session_id
+ * @property {"confirmation" | "clarification" | "resource_exhausted" | "unknown_outcome"} kind
+ * @property {string} message
+ * @property {string | null} step
+ * @property {string} [tool]
+ * @property {Record<string, unknown>} [arguments] as asked; the ones that ran when they were edited
+ * @property {string} [risk]
+ * @property {string[]} [options]
+ * @property {string} raised_at
+ * @property {string | null} expires_at
+ * @property {"pending" | "resolved" | "expired" | "cancelled"} status
+ * @property {string | null} [by]
+ * @property {boolean} [approved]
+ * @property {string} [note] what the person said with the answer
+ * @property {unknown} [answer]
+ * @property {string} [decision]
+ * @property {boolean} [edited] whether the person changed the arguments
+ * @property {string} [answered_at]
+ * @property {string} [resource]
+ * @property {number} [used]
+ * @property {number} [limit]
+ */
+
+/**
+ * Approves or refuses exactly this call, or, with arguments, this edited one.
+ * @param {Interrupt} interrupt
+ * @param {boolean} approved
+ * @param {{message?: string, arguments?: Record<string, unknown>}} [more]
+ * @returns {Promise<void>} rejected with why it was not taken
+ */
+export function confirm({ interrupt_id: confirmation_id }, approved, more = {}) {
+  return tower.call("confirm", { confirmation_id, approved, ...more });
+}
+
+/** @param {Interrupt} interrupt @param {string} answer @returns {Promise<void>} rejected with why it was not taken */
+export function clarify({ interrupt_id: clarification_id }, answer) {
+  return tower.call("clarify", { clarification_id, answer });
+}
+
+/** @param {Interrupt} interrupt @param {string} decision @param {{quota?: object, result?: unknown}} [more] @returns {Promise<void>} */
+export function decide({ interrupt_id }, decision, more = {}) {
+  return tower.call("interrupt.answer", { interrupt_id, decision, ...more });
+}
