@@ -44,7 +44,8 @@ from server.imports import Importer
 from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
 from server.overview import Overview
-from server.pages import ForBrowsers, Front, PageFiles, Reference, static_dir
+from server.page_files import PageFiles
+from server.pages import ForBrowsers, Front, Reference, console_routes, static_dir
 from server.rest import ENDPOINTS
 from server.rpc import MethodTable
 from server.rpc_session import RateBound
@@ -212,8 +213,9 @@ def create_app(running: Running) -> Starlette:
     pages: list[BaseRoute] = [
         WebSocketRoute("/ws", running.sockets),
         Route("/", Front(static, services.version).answer, methods=["GET"]),
+        *console_routes(static),
         *Reference(static, wire_page.page(running.methods.methods)).routes(),
-        Mount("/static", PageFiles(directory=static, check_dir=False)),
+        Mount("/static", PageFiles(static)),
         *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
     ]
     app = Starlette(

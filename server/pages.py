@@ -12,11 +12,11 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from control_tower.errors import NotFound
 from server.endpoints import json_reply
 
 TRUSTED_TYPES = "trusted-types lit-html dompurify"
@@ -92,29 +92,71 @@ def wants_html(headers: Headers) -> bool:
     return any(part.partition(";")[0].strip().lower() == "text/html" for part in accept.split(","))
 
 
+class PageFile:
+    """A page on disk, read again when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._page: Page | None = None
+        self._read_at = 0.0
+
+    def page(self) -> Page | None:
+        """Return the page; None where the pages are not installed."""
+        if not self._path.is_file():
+            return None
+        changed_at = self._path.stat().st_mtime
+        if self._page is None or changed_at != self._read_at:
+            self._page, self._read_at = Page.read(self._path), changed_at
+        return self._page
+
+    async def answer(self, _request: Request) -> Response:
+        """Return the page to whoever asks."""
+        page = self.page()
+        if page is None:
+            raise NotFound("The pages are not installed here.")
+        return page.response()
+
+
+class ForBrowsers(Route):
+    """A page at the path of an endpoint: who asks for text/html gets it, all others the data."""
+
+    def __init__(self, path: str, file: Path) -> None:
+        self._page = PageFile(file)
+        super().__init__(path, self._page.answer, methods=["GET"])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a browser's GET, as long as the page is there."""
+        match, child = super().matches(scope)
+        wanted = match is Match.FULL and wants_html(Headers(scope=scope))
+        if not wanted or self._page.page() is None:
+            return Match.NONE, {}
+        return match, child
+
+
+def console_routes(static: Path) -> list[BaseRoute]:
+    """Return the routes of the operators' console and of governance.
+
+    The pages are open, as all pages are: what they show they ask for with the person's token.
+    """
+    operator = PageFile(static / "operator.html")
+    governance = PageFile(static / "governance.html")
+    return [
+        Route("/operator", operator.answer, methods=["GET"]),
+        Route("/governance", governance.answer, methods=["GET"]),
+    ]
+
+
 class Front:
     """``GET /``: the chat for browsers, the service's name and links for programs."""
 
     def __init__(self, static: Path, version: str) -> None:
-        self._static = static
+        self._chat = PageFile(static / "index.html")
         self._version = version
-        self._page: Page | None = None
-        self._read_at = 0.0
 
     async def answer(self, request: Request) -> Response:
         """Answer."""
-        page = self._chat() if wants_html(request.headers) else None
+        page = self._chat.page() if wants_html(request.headers) else None
         return page.response() if page else json_reply(self._links(), headers={"Vary": "Accept"})
-
-    def _chat(self) -> Page | None:
-        """Return the page, read again when the file has changed."""
-        path = self._static / "index.html"
-        if not path.is_file():
-            return None
-        changed_at = path.stat().st_mtime
-        if self._page is None or changed_at != self._read_at:
-            self._page, self._read_at = Page.read(path), changed_at
-        return self._page
 
     def _links(self) -> dict[str, object]:
         return {
@@ -122,6 +164,8 @@ class Front:
             "version": self._version,
             "links": {
                 "chat": "/",
+                "operator": "/operator",
+                "governance": "/governance",
                 "websocket": "/ws",
                 "requests": "/api/v1/requests",
                 "missions": "/api/v1/missions",
@@ -132,24 +176,6 @@ class Front:
                 "asyncapi": "/asyncapi.json",
             },
         }
-
-
-class ForBrowsers(Route):
-    """A page at the path of an endpoint: who asks for text/html gets it, all others the data."""
-
-    def __init__(self, path: str, file: Path) -> None:
-        self._file = file
-        super().__init__(path, self._answer, methods=["GET"])
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a browser, as long as the page is there."""
-        match, child = super().matches(scope)
-        if match is Match.NONE or not wants_html(Headers(scope=scope)) or not self._file.is_file():
-            return Match.NONE, {}
-        return match, child
-
-    async def _answer(self, _request: Request) -> Response:
-        return Page.read(self._file).response()
 
 
 class Reference:
@@ -178,23 +204,3 @@ class Reference:
             Route("/docs/ws", self.ws, methods=["GET"]),
             Route("/redoc", self.redoc, methods=["GET"]),
         ]
-
-
-class PageFiles(StaticFiles):
-    """``/static``: scripts and styles; a browser asks each time whether they changed."""
-
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        """Return a file that is to be revalidated."""
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers["Cache-Control"] = "no-cache"
-        if isinstance(response, FileResponse) and response.media_type == "text/html":
-            response.headers["Content-Security-Policy"] = page_policy(
-                Path(response.path).read_bytes()
-            )
-        return response
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the file at ``path``; dotfiles are none of the pages' business."""
-        if any(part.startswith(".") and part != "." for part in path.split("/")):
-            path = "\0"
-        return await super().get_response(path, scope)

@@ -10,6 +10,7 @@ import { search } from "./search.js";
 import { go, listSessions, model, moreSessions, sessionId } from "./store.js";
 import { drawerOpen } from "./ui_state.js";
 import { sessionsByDate } from "./timeline.js";
+import "../ui/ct_nav.js";
 import "../ui/ct_theme.js";
 
 /** @typedef {import("./model.js").Session} Session */
@@ -39,6 +40,7 @@ class Sidebar extends View {
         <input id="search" type="search" maxlength="500" placeholder="Search" .value=${this.query} @input=${this.#typed} />
       </search>
       <nav class="sessions" aria-label="Sessions" @keydown=${rove} @click=${leaveDrawer}>${this.hits ? this.#found(this.hits) : this.#listed()}</nav>
+      <ct-nav></ct-nav>
     `;
   }
 

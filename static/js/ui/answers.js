@@ -50,3 +50,24 @@ export function clarify({ interrupt_id: clarification_id }, answer) {
 export function decide({ interrupt_id }, decision, more = {}) {
   return tower.call("interrupt.answer", { interrupt_id, decision, ...more });
 }
+
+/**
+ * An interrupt as the server lists it, in the form that its events have.
+ * @param {Record<string, any>} record
+ * @returns {Interrupt}
+ */
+export function fromRecord({ created_at, answered_by, answer, arguments: asked, ...rest }) {
+  const said = answer && typeof answer === "object" ? answer : {};
+  const ran = said.arguments ?? asked;
+  return /** @type {Interrupt} */ ({
+    ...rest,
+    raised_at: created_at,
+    by: answered_by,
+    arguments: ran,
+    edited: said.arguments !== undefined && said.arguments !== null && JSON.stringify(said.arguments) !== JSON.stringify(asked),
+    approved: said.approved,
+    decision: said.decision,
+    note: said.message,
+    answer: said.answer ?? answer,
+  });
+}

@@ -90,3 +90,17 @@ export function usageWords(usage) {
     usage.cost_usd ? `$${usage.cost_usd.toFixed(4)}` : "",
   ].filter(Boolean);
 }
+
+const CLOCK_SECONDS = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** @param {string} at RFC 3339 @returns {string} time of day with seconds */
+export function clockSeconds(at) {
+  return CLOCK_SECONDS.format(new Date(at));
+}
+
+const DAY_AND_TIME = new Intl.DateTimeFormat([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** @param {string} at RFC 3339 @returns {string} `27 Nov, 20:51` in the person's language */
+export function dayAndTime(at) {
+  return DAY_AND_TIME.format(new Date(at));
+}

@@ -30,6 +30,10 @@ const PATHS = {
   auto: svg`<circle cx="8" cy="8" r="5.6"/><path d="M8 2.4v11.2M8 4.6h3.9M8 7h5.4M8 9.4h5.3M8 11.8h3.6"/>`,
   link: svg`<path d="M6.6 9.4a2.6 2.6 0 0 0 3.7 0l2-2a2.6 2.6 0 0 0-3.7-3.7l-.8.8M9.4 6.6a2.6 2.6 0 0 0-3.7 0l-2 2a2.6 2.6 0 0 0 3.7 3.7l.8-.8"/>`,
   file: svg`<path d="M4 2.5h5l3 3v8H4zM9 2.5v3h3"/>`,
+  play: svg`<path d="M5 3.4v9.2L12.4 8 5 3.4Z"/>`,
+  lock: svg`<rect x="3.6" y="7" width="8.8" height="6.4" rx="1.4"/><path d="M5.4 7V5.2a2.6 2.6 0 0 1 5.2 0V7"/>`,
+  tree: svg`<path d="M3 2.8v8.4h4M3 6.4h4M9 6.4h4M9 11.2h4"/>`,
+  keyboard: svg`<rect x="1.8" y="4" width="12.4" height="8" rx="1.4"/><path d="M4.4 6.6h.2M7 6.6h.2M9.6 6.6h.2M11.8 6.6h.2M5 9.4h6"/>`,
   spark: svg`<path d="M2.5 8h2.2l1.6-4 3 8 1.6-4h2.6"/>`,
 };
 

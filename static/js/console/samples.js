@@ -1,0 +1,35 @@
+/** What the console measures: the server's own figures, sampled, and how fast events come. Pure. */
+
+/**
+ * @typedef {object} Sample
+ * @property {number} at Unix milliseconds
+ * @property {number} running
+ * @property {number} queued
+ * @property {number} events a second
+ */
+
+/** Five minutes of samples, one each two seconds. */
+export const SAMPLES = 150;
+
+/**
+ * @param {readonly Sample[]} samples
+ * @param {Record<string, any>} status the answer to `tower.status`
+ * @param {{at: number, total: number, before: {at: number, total: number} | null}} count events that came, now and at the last sample
+ * @returns {Sample[]}
+ */
+export function sampled(samples, status, { at, total, before }) {
+  const seconds = before ? (at - before.at) / 1_000 : 0;
+  const events = before && seconds > 0 ? (total - before.total) / seconds : 0;
+  const queued = Object.values(status.queues ?? {}).reduce((sum, waiting) => sum + Number(waiting), 0);
+  return [...samples.slice(1 - SAMPLES), { at, running: status.slots?.running ?? 0, queued, events }];
+}
+
+/**
+ * Clients, those that are farthest behind first.
+ * @param {Record<string, any>} status
+ * @returns {{connection_id: string, user_id: string | null, topics: string[], behind: number, buffered_bytes: number}[]}
+ */
+export function clientsOf({ clients = [], offset = 0 }) {
+  const listed = clients.map((/** @type {any} */ client) => ({ ...client, behind: client.topics?.length ? Math.max(0, offset - client.offset) : 0 }));
+  return listed.sort((/** @type {any} */ a, /** @type {any} */ b) => b.behind - a.behind || b.buffered_bytes - a.buffered_bytes);
+}
