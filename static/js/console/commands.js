@@ -2,10 +2,9 @@
 
 import { tower } from "../ui/connection.js";
 import { counted } from "../ui/format.js";
-import { fetchRest } from "../ui/rest.js";
 import { report, toast } from "../ui/toast.js";
 import { PRIORITIES } from "./row.js";
-import { loadTools, processes } from "./store.js";
+import { processes } from "./store.js";
 
 /** @typedef {import("../client.js").RpcError} RpcError */
 /** @typedef {"cancel" | "pause" | "resume"} Verb */
@@ -40,19 +39,8 @@ export async function shiftPriority(ids, by) {
 
 /** @param {string} mission_id @param {string} resource as in a quota, `max_tool_calls` @param {number} amount to add */
 export async function extendQuota(mission_id, resource, amount) {
-  await attempt(() => tower.call("mission.extend_quota", { mission_id, quota: { [resource]: amount } }));
-}
-
-/** Closes a tool's breaker. @param {string} tool */
-export async function resetBreaker(tool) {
-  await attempt(() => fetchRest("POST", `/api/v1/governance/tools/${encodeURIComponent(tool)}/reset`));
-  await loadTools();
-}
-
-/** @param {() => Promise<unknown>} act */
-async function attempt(act) {
   try {
-    await act();
+    await tower.call("mission.extend_quota", { mission_id, quota: { [resource]: amount } });
   } catch (error) {
     report(error);
   }

@@ -4,9 +4,9 @@ import { html } from "lit";
 import { looksOnly } from "../ui/connection.js";
 import { counted, duration } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
+import { resetBreaker } from "../ui/breaker.js";
 import { healthMark } from "../ui/health_mark.js";
-import { resetBreaker } from "./commands.js";
-import { tools } from "./store.js";
+import { loadTools, tools } from "./store.js";
 
 /** Those that need a look come first. */
 const WORST_FIRST = Object.freeze(["unhealthy", "degraded", "healthy", "unknown"]);
@@ -27,7 +27,7 @@ function toolItem({ tool_name, status, breaker, success_rate, avg_latency_ms, to
     : ["not called lately"];
   return html`<li class="item">
     <div class="item-head">
-      <code class="item-name">${tool_name}</code>${healthMark(status)}
+      <code class="item-name">${tool_name}</code>${healthMark(status, total_calls ? "too few calls to tell" : "no calls")}
     </div>
     <p class="facts">${facts.filter(Boolean).join(" · ")}</p>
     ${issues.map((/** @type {string} */ issue) => html`<p class="issue">${issue}</p>`)}
@@ -35,7 +35,7 @@ function toolItem({ tool_name, status, breaker, success_rate, avg_latency_ms, to
       ? ""
       : html`<p class="row">
           <span class="chip warn">breaker ${breaker.replaceAll("_", " ")}</span>
-          ${looksOnly() ? "" : html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name)}>${icon("retry")} Reset</button>`}
+          ${looksOnly() ? "" : html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name).then(loadTools)}>${icon("retry")} Reset</button>`}
         </p>`}
   </li>`;
 }

@@ -10,7 +10,7 @@ const MARKS = /** @type {Readonly<Record<string, "check" | "hand" | "cross" | "m
   unknown: "minus",
 });
 
-/** @param {string} status */
-export function healthMark(status) {
-  return html`<span class="health" data-status=${status}>${icon(MARKS[status] ?? "minus")}${status === "unknown" ? "no calls" : status}</span>`;
+/** @param {string} status @param {string} [unknown] what to call it where it can't be told */
+export function healthMark(status, unknown = "unknown") {
+  return html`<span class="health" data-status=${status}>${icon(MARKS[status] ?? "minus")}${status === "unknown" ? unknown : status}</span>`;
 }
