@@ -44,7 +44,7 @@
  * @property {number | null} size whole size of what is shown cut
  */
 
-/** @typedef {import("../ui/answers.js").Interrupt} Interrupt */
+/** @typedef {import("../ui/interrupts.js").Interrupt} Interrupt */
 
 /**
  * Something that happened in a mission and is neither a step nor a question.

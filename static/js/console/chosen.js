@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals-core";
 import { tower } from "../ui/connection.js";
-import { fromRecord } from "../ui/answers.js";
+import { fromRecord } from "../ui/interrupts.js";
 
 /** @typedef {import("./row.js").Row} Row */
 
@@ -11,7 +11,7 @@ import { fromRecord } from "../ui/answers.js";
  * @property {string} id
  * @property {Record<string, any>} block the process control block
  * @property {import("./why.js").Explained} explained
- * @property {import("../ui/answers.js").Interrupt[]} questions open ones
+ * @property {import("../ui/interrupts.js").Interrupt[]} questions open ones
  */
 
 const AGAIN_MS = 2_000;

@@ -1,8 +1,8 @@
 /** Questions to people and what became of them, from lists and from the events since. Pure. */
 
-import { fromRecord } from "../ui/answers.js";
+import { fromRecord } from "../ui/interrupts.js";
 
-/** @typedef {import("../ui/answers.js").Interrupt & {user_id?: string | null}} Question */
+/** @typedef {import("../ui/interrupts.js").Interrupt & {user_id?: string | null}} Question */
 /** @typedef {import("../client.js").TowerEvent} TowerEvent */
 /** @typedef {Readonly<Record<string, Question>>} Questions by id */
 

@@ -3,7 +3,7 @@
 import { html } from "lit";
 import { clarify } from "./answers.js";
 
-/** @typedef {import("./answers.js").Interrupt} Interrupt */
+/** @typedef {import("./interrupts.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

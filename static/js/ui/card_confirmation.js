@@ -6,7 +6,7 @@ import { highlight } from "./highlight.js";
 import { icon } from "./icons.js";
 import { confirm } from "./answers.js";
 
-/** @typedef {import("./answers.js").Interrupt} Interrupt */
+/** @typedef {import("./interrupts.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

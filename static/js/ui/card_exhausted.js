@@ -4,7 +4,7 @@ import { html } from "lit";
 import { icon } from "./icons.js";
 import { decide } from "./answers.js";
 
-/** @typedef {import("./answers.js").Interrupt} Interrupt */
+/** @typedef {import("./interrupts.js").Interrupt} Interrupt */
 /** @typedef {import("./ct_interrupt.js").CardState} CardState */
 
 /** @param {Interrupt} interrupt @param {CardState} card */

@@ -14,7 +14,7 @@ import { unknownForm } from "./card_unknown.js";
 import { looksOnly, now } from "./connection.js";
 import { verdict } from "./verdict.js";
 
-/** @typedef {import("./answers.js").Interrupt} Interrupt */
+/** @typedef {import("./interrupts.js").Interrupt} Interrupt */
 
 /**
  * What a card's form may use of its element: what was typed, and how to answer.

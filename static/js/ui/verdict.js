@@ -2,7 +2,7 @@
 
 import { brief } from "./format.js";
 
-/** @typedef {import("./answers.js").Interrupt} Interrupt */
+/** @typedef {import("./interrupts.js").Interrupt} Interrupt */
 /** @typedef {{mark: "check" | "cross" | "clock" | "minus", tone: "good" | "bad" | "calm", text: string}} Verdict */
 
 const DECISIONS = /** @type {Readonly<Record<string, string>>} */ ({
