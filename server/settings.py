@@ -38,9 +38,17 @@ from server.hosts import is_loopback, without_password
 PREFIX = "TOWER_"
 
 NOT_SETTINGS = frozenset(
-    {"TOWER_LLAMACPP_URL", "TOWER_REQUIRE_ALL", "TOWER_TEST_REDIS_URL", "TOWER_TEST_POSTGRES_URL"}
+    {
+        "TOWER_LLAMACPP_URL",
+        "TOWER_REQUIRE_ALL",
+        "TOWER_TEST_POSTGRES_URL",
+        "TOWER_TEST_REDIS_URL",
+        "TOWER_TOKEN",
+        "TOWER_URL",
+    }
 )
-"""Names with the prefix that others read: a provider's address, and the test suite's switches."""
+"""Names with the prefix that others read: a provider's address, where the commands find a server
+that runs elsewhere, and the test suite's switches."""
 
 
 class SettingsError(Exception):

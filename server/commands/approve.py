@@ -7,17 +7,19 @@ import typer
 
 from events.payloads import JsonObject
 from server.client import Client, ClientError
-from server.commands.farewell import how_to_answer
-from server.commands.listing import AsJson, DataDir, age, ask_tower
-from server.commands.terminal import out, plainly, printable
+from server.commands.listing import AsJson, show_json
+from server.commands.place import Place, ask, placed
+from server.commands.questions import Given, answer, said
+from server.commands.terminal import fail, out
 
 MISSION = "m_"
 MOST = 500
 """As many questions as one page of the server has."""
 
 
-@plainly
+@placed
 def approve(
+    place: Place,
     interrupt_id: Annotated[
         str | None,
         typer.Argument(
@@ -25,76 +27,58 @@ def approve(
         ),
     ] = None,
     no: Annotated[bool, typer.Option("--no", help="Refuse instead.")] = False,
-    answer: Annotated[
-        str | None, typer.Option(help="The answer to a question that wants words.")
+    words: Annotated[
+        str | None, typer.Option("--answer", help="The answer to a question that wants words.")
     ] = None,
     message: Annotated[str | None, typer.Option(help="Why; the agent reads it.")] = None,
+    arguments: Annotated[
+        str | None, typer.Option(help="Approve the call with these arguments instead: JSON.")
+    ] = None,
+    add: Annotated[str | None, typer.Option(help="With --answer extend: how much to add.")] = None,
+    result: Annotated[
+        str | None, typer.Option(help="With --answer it_happened: what it returned, as JSON.")
+    ] = None,
     json: AsJson = False,
-    data_dir: DataDir = None,
 ) -> None:
     """Answer what a mission asks, or list what waits on a person.
 
-    A confirmation is approved, or refused with --no. A clarification takes --answer, and so does a
-    decision: finish or cancel, retry, it_happened or fail.
+    A confirmation is approved, or refused with --no. A clarification takes --answer. So does a
+    decision: extend (with --add), finish or cancel when a quota is used up; retry, it_happened or
+    fail when nobody knows whether a call was made.
     """
+    given = Given(
+        approved=not no,
+        words=words,
+        message=message,
+        arguments=_json("--arguments", arguments) if arguments is not None else None,
+        add=add,
+        result=_json("--result", result) if result is not None else msgspec.UNSET,
+    )
 
     async def question(tower: Client) -> list[JsonObject]:
         if interrupt_id is None:
-            return await _pending(tower)
-        asked = await _find(tower, interrupt_id)
-        return [await _answer(tower, asked, answer, approved=not no, message=message)]
+            return await tower.interrupts(limit=MOST)
+        return [await answer(tower, await _find(tower, interrupt_id), given)]
 
-    found = ask_tower(data_dir, question)
+    found = ask(place, question)
     if json:
-        typer.echo(msgspec.json.encode(found).decode())
+        show_json(found)
         return
     if not found:
         out.print("Nothing waits on a person.")
     for each in found:
-        out.print("\n".join(said(each)), markup=False, highlight=False, soft_wrap=True)
-
-
-def said(interrupt: JsonObject) -> list[str]:
-    """Return the lines about a question; nothing is cut, for this is what a person agrees to."""
-    lines = [f"{interrupt['interrupt_id']}  {_standing(interrupt)}  {interrupt['mission_id']}"]
-    lines += [f"  {line}" for line in printable(interrupt["message"]).splitlines()]
-    if interrupt["tool"] is not None:
-        arguments = printable(msgspec.json.encode(interrupt["arguments"]).decode())
-        lines.append(f"  {interrupt['tool']} {arguments} ({interrupt['risk']})")
-    lines += [f"  - {printable(option)}" for option in interrupt["options"] or ()]
-    if interrupt["status"] == "pending":
-        lines.append(f"  > {how_to_answer(interrupt)}")
-    return lines
-
-
-def _standing(interrupt: JsonObject) -> str:
-    """Return the decision, or how long there is for one."""
-    match interrupt["answer"]:
-        case {"approved": bool(approved)}:
-            return "approved" if approved else "refused"
-        case {"decision": str(decision)}:
-            return f"decided: {decision}"
-        case {"answer": words}:
-            return f"answered: {printable(str(words))}"
-    if interrupt["status"] != "pending":
-        return str(interrupt["status"])
-    expires = interrupt["expires_at"]
-    return f"{interrupt['kind']}, expires {age(expires)}" if expires else str(interrupt["kind"])
-
-
-async def _pending(tower: Client, mission_id: str | None = None) -> list[JsonObject]:
-    page = await tower.call("interrupt.list", mission_id=mission_id, limit=MOST)
-    found: list[JsonObject] = page["interrupts"]
-    return found
+        lines = "\n".join(said(each, place.again))
+        out.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _find(tower: Client, wanted: str) -> JsonObject:
     """Return the question with this id, or the one that this mission asks."""
     if not wanted.startswith(MISSION):
-        found = [each for each in await _pending(tower) if each["interrupt_id"] == wanted]
+        pending = await tower.interrupts(limit=MOST)
+        found = [each for each in pending if each["interrupt_id"] == wanted]
         # Answered already, or unknown: the server has the sentence for it.
         return found[0] if found else {"interrupt_id": wanted, "kind": None}
-    found = await _pending(tower, wanted)
+    found = await tower.interrupts(mission_id=wanted)
     if not found:
         raise ClientError("not_found", f"The mission {wanted} asks nothing.")
     if len(found) > 1:
@@ -103,21 +87,8 @@ async def _find(tower: Client, wanted: str) -> JsonObject:
     return found[0]
 
 
-async def _answer(
-    tower: Client, asked: JsonObject, answer: str | None, *, approved: bool, message: str | None
-) -> JsonObject:
-    interrupt_id, kind = asked["interrupt_id"], asked["kind"]
-    params: dict[str, Any]
-    if kind == "confirmation" or (kind is None and answer is None):
-        if answer is not None:
-            raise ClientError("invalid_params", "This asks for a yes or a no: leave --answer out.")
-        method = "confirm"
-        params = {"confirmation_id": interrupt_id, "approved": approved, "message": message}
-    elif answer is None:
-        raise ClientError("invalid_params", f"This asks for words: {how_to_answer(asked)}")
-    elif kind in ("clarification", None):
-        method, params = "clarify", {"clarification_id": interrupt_id, "answer": answer}
-    else:
-        method, params = "interrupt.answer", {"interrupt_id": interrupt_id, "decision": answer}
-    answered: JsonObject = await tower.call(method, **params)
-    return answered
+def _json(option: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        fail(f"{option} takes JSON; this is none: {text}")

@@ -1,14 +1,15 @@
 """A mission on the terminal: its steps as they happen, its questions, its result."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from events.payloads import TERMINAL_TYPES, JsonObject
-from server.client import Client, ClientError
+from events.payloads import JsonObject
+from server.client import Client, ClientError, Event, Gap
+from server.commands.limits import amount_of, limit_of
 from server.commands.terminal import printable
 
 EXIT_FAILED = 1
@@ -48,27 +49,32 @@ class Conversation:
         self._streaming = False
         self.pending: JsonObject | None = None
 
-    async def follow(self, mission_id: str) -> JsonObject:
-        """Show a mission until it ends, or asks while nobody is there; return its block."""
-        async for event in self._tower.events():
-            if event["type"] == "llm.delta":
-                self._stream(event["data"]["text"])
-            elif event["mission_id"] == mission_id and not await self._take(event):
-                break
-        else:
-            raise ClientError("disconnected", "The server went away; the mission goes on there.")
-        mission: JsonObject = await self._tower.call("mission.get", mission_id=mission_id)
-        return mission
+    async def follow(self, mission_id: str, events: AsyncIterator[Event | Gap]) -> JsonObject:
+        """Show a mission until it ends, or asks while nobody is there; return its block.
 
-    async def _take(self, event: JsonObject) -> bool:
+        Args:
+            mission_id: the mission.
+            events: from its first one on, its children's among them.
+        """
+        async for event in events:
+            if isinstance(event, Gap):
+                mission = await self._tower.mission(mission_id)
+                if mission["state"] == "terminated":
+                    return mission
+            elif event.type == "llm.delta":
+                self._stream(event.data["text"])
+            elif event.mission_id == mission_id and not await self._take(mission_id, event):
+                break
+        self._end_stream()
+        return await self._tower.mission(mission_id)
+
+    async def _take(self, mission_id: str, event: Event) -> bool:
         """Show one event; return whether to go on."""
-        kind, data = event["type"], event["data"]
-        if kind in TERMINAL_TYPES:
-            self._end_stream()
+        if event.ends(mission_id):
             return False
-        if kind == "interrupt.raised":
-            return await self._question(data)
-        line = _line(kind, data)
+        if event.type == "interrupt.raised":
+            return await self._question(event.data)
+        line = _line(event.type, event.data)
         if line and not self._quiet:
             self._end_stream()
             self._console.print(line, highlight=False)
@@ -107,18 +113,14 @@ class Conversation:
         match data["kind"]:
             case "confirmation":
                 approved = await self._yes_or_no("  approve? yes/[no] ")
-                await self._tower.call(
-                    "confirm", confirmation_id=data["interrupt_id"], approved=approved
-                )
+                await self._tower.confirm(data["interrupt_id"], approved)
             case "clarification":
                 for option in data.get("options") or ():
                     self._console.print(f"  - {escape(option)}", highlight=False)
                 words = ""
                 while not words:
                     words = await self._read("  > ")
-                await self._tower.call(
-                    "clarify", clarification_id=data["interrupt_id"], answer=words
-                )
+                await self._tower.clarify(data["interrupt_id"], words)
             case _:
                 await self._decide(data)
 
@@ -130,10 +132,13 @@ class Conversation:
 
     async def _decide(self, data: JsonObject) -> None:
         choices = DECISIONS[data["kind"]]
-        words = ""
-        while words not in choices:
-            words = await self._read(f"  {' / '.join(choices)}? ")
-        params: dict[str, Any] = {"interrupt_id": data["interrupt_id"], "decision": words}
+        prompt = f"  {' / '.join(choices.values())}? "
+        while True:
+            word, _, rest = (await self._read(prompt)).partition(" ")
+            more = _more(word, rest.strip(), data)
+            if word in choices and more is not None:
+                break
+        params: dict[str, Any] = {"interrupt_id": data["interrupt_id"], "decision": word, **more}
         await self._tower.call("interrupt.answer", **params)
 
     async def _read(self, prompt: str) -> str:
@@ -148,10 +153,25 @@ YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False, "": False}
 """Anything else is asked again: a slip must neither approve nor refuse for good."""
 
 DECISIONS = {
-    "resource_exhausted": ("finish", "cancel"),
-    "unknown_outcome": ("retry", "it_happened", "fail"),
+    "resource_exhausted": {"extend": "extend AMOUNT", "finish": "finish", "cancel": "cancel"},
+    "unknown_outcome": {"retry": "retry", "it_happened": "it_happened [JSON]", "fail": "fail"},
 }
-"""What may be decided here. To extend a quota takes amounts: the chat and the API have them."""
+"""The words that decide, by the question's kind, as the prompt shows them."""
+
+
+def _more(word: str, rest: str, data: JsonObject) -> JsonObject | None:
+    """Return what goes with a decision; None if what was typed behind it makes no sense."""
+    if word == "extend":
+        amount = amount_of(rest)
+        return None if amount is None else {"quota": {limit_of(data["resource"]): amount}}
+    if not rest:
+        return {}
+    if word != "it_happened":
+        return None
+    try:
+        return {"result": msgspec.json.decode(rest)}
+    except msgspec.DecodeError:
+        return None
 
 
 def _line(kind: str, data: JsonObject) -> str | None:

@@ -1,4 +1,4 @@
-"""A tower to talk to: the one that already serves the data folder, or one of our own."""
+"""A tower to run a mission on: one that is there, or one of our own."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from control_tower.store import holder_of
 from server.app import create_app, running
 from server.client import Client, ClientError
+from server.commands.place import Place
 from server.serving import TowerServer, end_for_good, listen, make_config, url_of
 from server.settings import Settings
 
@@ -42,36 +43,23 @@ class _EmbeddedServer(TowerServer):
 
 
 @contextlib.asynccontextmanager
-async def any_tower(settings: Settings, apps: Iterable[str] = ()) -> AsyncIterator[Reached]:
-    """Connect to whoever serves the data folder; if nobody does, serve it here meanwhile.
+async def any_tower(
+    place: Place, settings: Settings, apps: Iterable[str] = ()
+) -> AsyncIterator[Reached]:
+    """Connect to the server at ``place``; if there is none over its folder, serve it meanwhile.
 
     Either way everything goes over `/ws`, so a mission behaves alike in both.
     """
-    holder = holder_of(settings.data_dir)
-    if holder is not None:
+    holder = None if place.url else holder_of(settings.data_dir)
+    if place.url or holder is not None:
         if list(apps):
-            raise ClientError("conflict", f"{holder.url} serves this data folder, without APPS.")
-        async with Client(holder.url, holder.token) as client:
+            where = place.url or f"{settings.data_dir} is served by {holder and holder.url}, which"
+            raise ClientError("conflict", f"--app: {where} has its own agents and tools.")
+        async with place.client() as client:
             yield Reached(client, ours=False)
         return
     async with _own_tower(settings, apps) as (url, token), Client(url, token) as client:
         yield Reached(client, ours=True)
-
-
-@contextlib.asynccontextmanager
-async def running_tower(settings: Settings) -> AsyncIterator[Client]:
-    """Connect to whoever serves the data folder.
-
-    Raises:
-        ClientError: if nobody does.
-    """
-    holder = holder_of(settings.data_dir)
-    if holder is None:
-        raise ClientError(
-            "unavailable", f"No server runs over {settings.data_dir}; start one: tower serve."
-        )
-    async with Client(holder.url, holder.token) as client:
-        yield client
 
 
 @contextlib.asynccontextmanager

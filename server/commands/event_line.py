@@ -2,7 +2,7 @@
 
 import msgspec
 
-from events.payloads import JsonObject
+from server.client import Event
 from server.commands.terminal import printable
 
 SHOWN_CHARACTERS = 100
@@ -28,17 +28,17 @@ TELLING = {
 """The fields to show, by an event's type or by what stands before its dot."""
 
 
-def event_line(event: JsonObject) -> str:
+def event_line(event: Event) -> str:
     """Return the line; ``--json`` is for who wants everything."""
-    kind, data = event["type"], event["data"]
+    kind, data = event.type, event.data
     group = kind.partition(".")[0]
     for wrapped in ("session", "message"):
         if isinstance(inner := data.get(wrapped), dict):
             data = inner
     names = TELLING.get(kind) or TELLING.get(group) or tuple(data)
     fields = [_text(data[name]) for name in names if data.get(name) is not None][:2]
-    where = _short_id(event["mission_id"] or event["session_id"] or "")
-    return f"{event['at'][11:19]} {where:<10} {kind:<19} {'  '.join(fields)}".rstrip()
+    where = _short_id(event.mission_id or event.session_id or "")
+    return f"{event.at[11:19]} {where:<10} {kind:<19} {'  '.join(fields)}".rstrip()
 
 
 def _short_id(full: str) -> str:

@@ -5,10 +5,12 @@ from events.payloads import JsonObject
 ANSWERS = {
     "confirmation": "tower approve {id}{again} (or --no)",
     "clarification": 'tower approve {id} --answer "…"{again}',
-    "resource_exhausted": "tower approve {id} --answer finish|cancel{again}",
+    "resource_exhausted": (
+        "tower approve {id} --answer finish|cancel{again} (or --answer extend --add AMOUNT)"
+    ),
     "unknown_outcome": "tower approve {id} --answer retry|it_happened|fail{again}",
 }
-"""The command that answers, by the question's kind. A quota is extended in the chat."""
+"""The command that answers, by the question's kind."""
 
 
 def left(mission_id: str, pending: JsonObject | None, *, ours: bool, again: str = "") -> str:

@@ -6,9 +6,15 @@ A thread that blocks in ``readline`` can't be cancelled: the process would wait 
 import asyncio
 import os
 import sys
+import termios
+import tty
+from collections.abc import AsyncIterator
 
 LINE_BYTES = 4096
 """The longest line that a terminal hands over, by Linux' N_TTY_BUF_SIZE."""
+
+ESCAPED = {"[A": "up", "[B": "down", "OA": "up", "OB": "down"}
+"""What the arrow keys send behind an escape (ECMA-48; the second form in keypad mode)."""
 
 
 async def typed_line() -> str | None:
@@ -17,6 +23,29 @@ async def typed_line() -> str | None:
     Standard input must be a terminal: it hands over one line at a time. Cancelling leaves what
     is typed later to whoever reads next.
     """
+    return await _typed()
+
+
+async def pressed_keys() -> AsyncIterator[str]:
+    """Yield keys as they are pressed, until the terminal is gone: characters, ``up`` and ``down``.
+
+    Standard input must be a terminal; it is as before when the iteration ends.
+    """
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    tty.setcbreak(keyboard)
+    try:
+        while (typed := await _typed()) is not None:
+            if typed.startswith("\x1b"):
+                yield ESCAPED.get(typed[1:], "")
+            else:
+                for key in typed:
+                    yield key
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+async def _typed() -> str | None:
     loop = asyncio.get_running_loop()
     keyboard = sys.stdin.fileno()
     ready = asyncio.Event()

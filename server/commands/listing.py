@@ -1,65 +1,89 @@
-"""Asking a server that runs, and printing what it says: as a table for people, or as JSON."""
+"""Printing what a server said: as a table for people, or as JSON for programs."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from events.payloads import JsonObject
-from server.client import Client
-from server.commands.embedded import running_tower
-from server.commands.terminal import loaded, out
+from server.commands.terminal import out, printable
 
-T = TypeVar("T")
-
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the database.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Limit = Annotated[int, typer.Option(min=1, max=200, help="How many at most.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
 
 SHOWN_CHARACTERS = 60
-
-
-def ask_tower(data_dir: Path | None, question: Callable[[Client], Awaitable[T]]) -> T:
-    """Connect to the running server and ask it something."""
-    settings = loaded({"data_dir": data_dir}).settings
-
-    async def ask() -> T:
-        async with running_tower(settings) as tower:
-            return await question(tower)
-
-    return asyncio.run(ask())
-
-
-def show(rows: list[JsonObject], columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print rows, as JSON with everything in them or as a table of some columns."""
-    if as_json:
-        show_json(rows)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name.removesuffix("_at"), no_wrap=name.endswith("_id"), overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(name, row[name]) for name in columns))
-    out.print(table)
+OWN_IDS = frozenset({"mission_id", "session_id"})
 
 
 def show_json(value: object) -> None:
-    """Print a JSON value on one line."""
+    """Print one line of JSON to standard output."""
     typer.echo(msgspec.json.encode(value).decode())
 
 
-def _cell(name: str, value: object) -> str:
+def show(
+    rows: list[JsonObject],
+    columns: tuple[str, ...],
+    *,
+    as_json: bool,
+    nothing: str = "There are none.",
+) -> None:
+    """Print rows, as JSON with everything in them or as a table of some columns.
+
+    Args:
+        rows: what to print.
+        columns: which of their fields the table has.
+        as_json: print JSON.
+        nothing: what to say of no rows.
+    """
+    if as_json:
+        show_json(rows)
+        return
+    if not rows:
+        out.print(nothing, markup=False, highlight=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(heading(name), no_wrap=name.endswith("_id"), overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(name, row[name]) for name in columns))
+    out.print(table)
+
+
+def show_fields(thing: JsonObject, *, as_json: bool) -> None:
+    """Print one thing: a line for each of its fields that says something."""
+    if as_json:
+        show_json(thing)
+        return
+    told = {name: value for name, value in thing.items() if value not in (None, [], {}, "")}
+    width = max((len(name) for name in told), default=0)
+    for name, value in told.items():
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        line = printable(text).replace("\n", "\n" + " " * (width + 2))
+        out.print(f"{name:<{width}}  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def heading(name: str) -> str:
+    """Return a column's heading; a row's own id needs no longer name."""
+    if name in OWN_IDS:
+        return "id"
+    return name.removesuffix("_at").removesuffix("_id").replace("_", " ")
+
+
+def cell(name: str, value: object) -> Text:
+    """Return a table's cell, as plain text that can't be markup."""
     if value is None:
-        return ""
+        return Text("")
     text = str(value)
     if name.endswith(("_at", "_activity")):
-        return age(text)
-    return text if len(text) <= SHOWN_CHARACTERS or name.endswith("_id") else text[:59] + "…"
+        return Text(age(text))
+    text = printable(" ".join(text.split()))
+    short = len(text) <= SHOWN_CHARACTERS or name.endswith("_id")
+    return Text(text if short else text[: SHOWN_CHARACTERS - 1] + "…")
 
 
 def age(instant: str) -> str:

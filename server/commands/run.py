@@ -1,10 +1,8 @@
 """`tower run`: one mission, from the terminal."""
 
 import asyncio
-import shlex
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -13,82 +11,121 @@ import uvloop
 from events.payloads import JsonObject
 from server import logging
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
-from server.commands.embedded import any_tower
+from server.commands.embedded import Reached, any_tower
 from server.commands.farewell import left
 from server.commands.keyboard import typed_line
-from server.commands.terminal import err, fail, loaded, plainly
+from server.commands.listing import show_json
+from server.commands.place import Place, placed
+from server.commands.terminal import err, fail, loaded
 from server.settings import Settings
 
 
-@plainly
+@placed
 def run(
+    place: Place,
     mission: Annotated[str, typer.Argument(help="What to do, in words.")],
     agent: Annotated[str | None, typer.Option(help="Which agent.")] = None,
     profile: Annotated[str | None, typer.Option(help="A preset of the settings file.")] = None,
     session: Annotated[str | None, typer.Option(help="Go on in this session.")] = None,
+    inputs: Annotated[str | None, typer.Option(help="Inputs of the agent, a JSON object.")] = None,
+    priority: Annotated[
+        str | None, typer.Option(help="realtime, high, normal, low or idle.")
+    ] = None,
     app: Annotated[
         list[str] | None,
         typer.Option(help="A file or module with agents and tools, when no server runs."),
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Print the mission's id, and don't wait for it.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the finished mission as JSON.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
     model: Annotated[str | None, typer.Option(help="Default model, as provider:name.")] = None,
 ) -> None:
     """Run one mission and print its result.
 
-    Steps and questions go to standard error, the result alone to standard output. If a server
-    serves the data folder, the mission runs there; if not, it runs here.
+    Steps and questions go to standard error, the result alone to standard output. The mission runs
+    at --url if that is given, else at the server that serves the data folder, else here.
 
     Ends with 0 if the mission completed, 1 if it did not, 3 if it waits for an answer and nobody
     is there to give it, 130 after Ctrl-C.
     """
     if not mission.strip():
         fail("The mission is empty.")
-    settings = loaded({"data_dir": data_dir, "model": model}).settings
+    settings = loaded({"data_dir": place.data_dir, "model": model}).settings
     logging.configure("warning", settings.log_format)
-    submission: dict[str, object] = {
+    submission: dict[str, Any] = {
         "mission": mission,
         "agent": agent,
         "profile": profile,
         "session_id": session,
+        "inputs": _object(inputs),
+        "priority": priority,
     }
-    again = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_run(settings, submission, app or [], again, quiet=quiet))
-    _print_result(finished, as_json=json)
-    raise typer.Exit(_exit_code(finished))
+        running = _run(place, settings, submission, app or [], quiet=quiet, detach=detach)
+        finished = runner.run(running)
+    _print_result(finished, as_json=json, detached=detach)
+    raise typer.Exit(0 if detach else _exit_code(finished))
 
 
 async def _run(
-    settings: Settings, submission: dict[str, object], apps: list[str], again: str, *, quiet: bool
+    place: Place,
+    settings: Settings,
+    submission: dict[str, Any],
+    apps: list[str],
+    *,
+    quiet: bool,
+    detach: bool,
+) -> JsonObject:
+    async with any_tower(place, settings, apps) as tower:
+        if detach and tower.ours:
+            fail("--detach: no server runs that would go on with it; start one: tower serve")
+        submitted = await tower.client.submit(**submission)
+        if detach:
+            return await tower.client.mission(submitted.mission_id)
+        return await _follow(place, tower, submitted.mission_id, submitted.offset, quiet=quiet)
+
+
+async def _follow(
+    place: Place, tower: Reached, mission_id: str, offset: int, *, quiet: bool
 ) -> JsonObject:
     keyboard = typed_line if sys.stdin.isatty() else None
-    async with any_tower(settings, apps) as tower:
-        ack = await tower.client.call("mission.submit", **submission)
-        mission_id = ack["mission_id"]
-        conversation = Conversation(tower.client, err, keyboard, quiet=quiet)
-        try:
-            finished = await conversation.follow(mission_id)
-        except asyncio.CancelledError:
-            # Said before the server drains: the person wants to know now.
-            line = "\n" if keyboard else ""  # the terminal echoed ^C on the line before
-            _say(line + left(mission_id, conversation.pending, ours=tower.ours, again=again))
-            raise
-        if finished["status"] == "waiting":
-            _say(left(mission_id, conversation.pending, ours=tower.ours, again=again))
-        return finished
+    conversation = Conversation(tower.client, err, keyboard, quiet=quiet)
+    try:
+        async with tower.client.subscribe(f"mission:{mission_id}", since=offset - 1) as events:
+            finished = await conversation.follow(mission_id, events)
+    except asyncio.CancelledError:
+        # Said before the server drains: the person wants to know now.
+        line = "\n" if keyboard else ""  # the terminal echoed ^C on the line before
+        _say(line + left(mission_id, conversation.pending, ours=tower.ours, again=place.again))
+        raise
+    if finished["status"] == "waiting":
+        _say(left(mission_id, conversation.pending, ours=tower.ours, again=place.again))
+    return finished
+
+
+def _object(text: str | None) -> JsonObject | None:
+    """Return a JSON object that was given as an option."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return fail(f"--inputs takes a JSON object, as '{{\"tokens\": 5}}'; this is none: {text}")
 
 
 def _say(sentence: str) -> None:
     err.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_result(mission: JsonObject, *, as_json: bool) -> None:
+def _print_result(mission: JsonObject, *, as_json: bool, detached: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.encode(mission).decode())
+        show_json(mission)
+    elif detached:
+        typer.echo(mission["mission_id"])
     elif mission["status"] == "completed":
         result = mission["result"]
         typer.echo(result if isinstance(result, str) else msgspec.json.encode(result).decode())

@@ -1,7 +1,8 @@
 """What the commands share: the terminal, and how they end when something is wrong."""
 
+import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -52,6 +53,14 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             fail(_escaped(error.message))
 
     return run
+
+
+def forever(command: Coroutine[object, object, None]) -> None:
+    """Run what people leave with Ctrl-C: that is no failure."""
+    try:
+        asyncio.run(command)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def loaded(overrides: Mapping[str, object]) -> Loaded:

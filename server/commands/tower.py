@@ -5,14 +5,15 @@ from typing import Annotated
 import typer
 
 from server.app import package_version
+from server.commands import missions, sessions
 from server.commands.approve import approve
-from server.commands.cancel import cancel
 from server.commands.doctor import doctor
 from server.commands.keys import keys
-from server.commands.look import missions, sessions, watch
 from server.commands.new import new
 from server.commands.run import run
 from server.commands.serve import ServeCommand, serve
+from server.commands.top import top
+from server.commands.watch import watch
 
 app = typer.Typer(
     name="tower",
@@ -48,10 +49,11 @@ def _root(
 app.command(cls=ServeCommand)(serve)
 app.command()(new)
 app.command()(run)
-app.command()(missions)
+app.add_typer(missions.group, name="missions")
 app.command()(approve)
-app.command()(cancel)
-app.command()(sessions)
+app.command()(missions.cancel)
+app.add_typer(sessions.group, name="sessions")
 app.command()(watch)
+app.command()(top)
 app.command()(doctor)
 app.add_typer(keys, name="keys")

@@ -324,7 +324,20 @@ def test_a_question_is_answered_in_words(tower_process: TowerProcess) -> None:
     assert json.loads(done.stdout)[0]["status"] == "resolved"
 
 
-@pytest.mark.parametrize("command", ["missions", "sessions", "approve", "watch", "cancel m_1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "missions",
+        "missions show m_1",
+        "sessions",
+        "sessions search x",
+        "sessions export s_1",
+        "approve",
+        "watch",
+        "top",
+        "cancel m_1",
+    ],
+)
 def test_looking_needs_a_server(command: str, folder: Path) -> None:
     """It says which command starts one, and makes nothing."""
     done = tower(*command.split())
@@ -339,9 +352,10 @@ def test_watching_shows_events_until_the_server_goes(tmp_path: Path) -> None:
     try:
         httpx2.post(f"{process.url}/api/v1/execute", json={"mission": "calculate 1"})
         threading.Timer(2.0, process.signal, [signal.SIGTERM]).start()
-        seen = tower("watch", "--since", "0", "--json", "--data-dir", str(tmp_path / "data"))
+        here = ("--data-dir", str(tmp_path / "data"))
+        seen = tower("watch", "--since", "0", "--json", "--patience", "0.1", *here)
         assert seen.exit_code == 1
-        assert "went away" in seen.stderr
+        assert "server" in seen.stderr
         types = [json.loads(line)["type"] for line in seen.stdout.splitlines()]
         assert "mission.completed" in types
         assert "tower.draining" in types

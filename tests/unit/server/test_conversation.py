@@ -7,34 +7,37 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from server.client import Client, ClientError
+from server.client import Client, ClientError, Event, Gap
+from server.client.methods import Methods
 from server.commands.conversation import Conversation
 
 
-class ScriptedTower:
+class ScriptedTower(Methods):
     """A client whose events are known beforehand; it keeps what it is called with."""
 
-    def __init__(self, *events: dict[str, Any], refuse: str | None = None) -> None:
+    def __init__(self, *events: Event | Gap, refuse: str | None = None, ended: bool = True) -> None:
         self._events = events
         self._refuse = refuse
+        self._ended = ended
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     async def call(self, method: str, **params: Any) -> Any:
         """Keep the call."""
-        self.calls.append((method, params))
+        given = {name: value for name, value in params.items() if value is not None}
+        self.calls.append((method, given))
         if method == self._refuse:
             raise ClientError("conflict", "Somebody else was faster.")
-        return {"status": "completed"}
+        return {"status": "completed", "state": "terminated" if self._ended else "running"}
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
+    async def events(self) -> AsyncIterator[Event | Gap]:
         """Yield the script."""
         for event in self._events:
             yield event
 
 
-def event(kind: str, /, **data: Any) -> dict[str, Any]:
+def event(kind: str, /, **data: Any) -> Event:
     """An event of mission m."""
-    return {"type": kind, "mission_id": "m", "data": data}
+    return Event(type=kind, mission_id="m", data=data)
 
 
 END = event("mission.completed", result="done")
@@ -54,7 +57,7 @@ async def follow(tower: ScriptedTower, typed: str | None = None, *, quiet: bool 
         None if typed is None else keyboard,
         quiet=quiet,
     )
-    await conversation.follow("m")
+    await conversation.follow("m", tower.events())
     return shown.getvalue()
 
 
@@ -70,7 +73,7 @@ async def test_steps_are_shown_as_they_happen() -> None:
             event("mission.recovered", attempt=2, replayed_steps=7),
             event("artifact.created", name="a.txt", size=3),
             event("mission.progress", name="half"),
-            {"type": "step.started", "mission_id": "other", "data": {"name": "x", "input": 1}},
+            Event(type="step.started", mission_id="other", data={"name": "x", "input": 1}),
             END,
         ),
     )
@@ -137,19 +140,31 @@ async def test_words_are_asked_for_until_there_are_some() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "typed", "decision"),
+    ("kind", "typed", "answer"),
     [
-        ("resource_exhausted", "more\nfinish\n", "finish"),
-        ("unknown_outcome", "it_happened\n", "it_happened"),
+        ("resource_exhausted", "more\nfinish\n", {"decision": "finish"}),
+        (
+            "resource_exhausted",
+            "extend\nextend much\nextend 5\n",
+            {"decision": "extend", "quota": {"max_tool_calls": 5}},
+        ),
+        ("unknown_outcome", "it_happened\n", {"decision": "it_happened"}),
+        (
+            "unknown_outcome",
+            'it_happened {\nit_happened {"id": 7}\n',
+            {"decision": "it_happened", "result": {"id": 7}},
+        ),
+        ("unknown_outcome", "retry now\nretry\n", {"decision": "retry"}),
     ],
 )
-async def test_decisions_are_exact_words(kind: str, typed: str, decision: str) -> None:
-    """Asked again until it is one of them."""
-    tower = ScriptedTower(
-        event("interrupt.raised", interrupt_id="i", kind=kind, message="What now?"), END
+async def test_decisions_are_exact_words(kind: str, typed: str, answer: dict[str, Any]) -> None:
+    """Asked again until it is one of them, with what belongs to it."""
+    raised = event(
+        "interrupt.raised", interrupt_id="i", kind=kind, message="Now?", resource="tool_calls"
     )
+    tower = ScriptedTower(raised, END)
     await follow(tower, typed)
-    assert tower.calls[0] == ("interrupt.answer", {"interrupt_id": "i", "decision": decision})
+    assert tower.calls[0] == ("interrupt.answer", {"interrupt_id": "i", **answer})
 
 
 async def test_a_late_answer_is_said_and_nothing_worse() -> None:
@@ -180,10 +195,15 @@ async def test_a_closed_keyboard_leaves_it_waiting() -> None:
     assert [method for method, _ in tower.calls] == ["mission.get"]
 
 
-async def test_a_server_that_goes_is_an_error() -> None:
-    """The mission goes on there, and the person is told."""
-    with pytest.raises(ClientError, match="goes on there"):
-        await follow(ScriptedTower(event("mission.started")))
+@pytest.mark.parametrize(("ended", "asked"), [(True, 1), (False, 2)])
+async def test_a_gap_is_looked_into(ended: bool, asked: int) -> None:
+    """The end may have been in it; if not, it goes on."""
+    gap = Gap(
+        reason="history_gap", since=1, floor=5, offset=9, epoch="e", snapshot={"missions": []}
+    )
+    tower = ScriptedTower(gap, END, ended=ended)
+    await follow(tower)
+    assert [method for method, _ in tower.calls] == ["mission.get"] * asked
 
 
 async def test_quiet_shows_questions_and_no_steps() -> None:

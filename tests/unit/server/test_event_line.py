@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from events.payloads import EVENT_TYPES
+from server.client import Event
 from server.commands.event_line import event_line
 
 MISSION = "m_01M840ZAF5FH9JB3ZNXWRCP56R"
@@ -13,8 +14,7 @@ MISSION = "m_01M840ZAF5FH9JB3ZNXWRCP56R"
 def line(kind: str, **data: Any) -> str:
     """The line of an event."""
     at = "2026-11-23T10:59:33.989Z"
-    event = {"type": kind, "at": at, "mission_id": MISSION, "session_id": None, "data": data}
-    return event_line(event)
+    return event_line(Event(type=kind, at=at, mission_id=MISSION, data=data))
 
 
 @pytest.mark.parametrize(
