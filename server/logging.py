@@ -116,7 +116,10 @@ def configure(level: str = "info", style: str = "auto", secrets: Iterable[str] =
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"):
+    for name in (
+        *("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"),
+        *("httpx", "httpx2"),  # a line for each turn of a model, which the journal has
+    ):
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
