@@ -22,7 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
 STOP_S = 20.0
-REPLY_S = 15.0
+REPLY_S = 30.0
 
 Event = dict[str, Any]
 
