@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from agents import namesake
 from agents.defaults import current_registry, recording
 from agents.errors import AppLoadError, RegistrationError
 from agents.program import AgentProgram
@@ -123,4 +124,6 @@ def _module_name(path: Path) -> str:
 def _said(what: str, error: BaseException) -> str:
     if isinstance(error, RegistrationError):
         return f"{what}: {error}"
+    if namesake.means_the_other(error):
+        return f"{what} could not be imported. {namesake.NO_ROOM}"
     return f"{what} could not be imported: {type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from agents import AgentCatalog, ModelTable, Registry, default_registry
+from agents import AgentCatalog, ModelTable, Registry, default_registry, namesake
 from agents.catalog import default_agent
 from agents.executor import Executor
 from agents.health import DAY_S, CallStatus
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 def load_registry(apps: Iterable[str]) -> Registry:
     """Return the registry with the built-in agents, those of installed packages, and ``apps``."""
+    if problem := namesake.problem():
+        log.warning("agents.namesake", problem=problem)
     registry = default_registry()
     load_entry_points(registry)
     for app in apps:

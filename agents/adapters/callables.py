@@ -4,9 +4,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from agents.adapters.charged import MODEL_CALL, charged_step, reported
 from agents.bounds import storable
 from agents.program import Form, form_of
 from agents.threads import AGENT_THREADS
+from control_tower.calls import Spent
 
 if TYPE_CHECKING:
     from control_tower.context import Context
@@ -36,14 +38,19 @@ def from_runner(
     name: str,
     inputs: "Callable[[Context], Any] | None",
 ) -> "Callable[[Context], Awaitable[Any]]":
-    """Return an agent whose ``run(text)`` returns a result with an ``output``."""
+    """Return an agent whose ``run(text)`` returns a result with an ``output``.
+
+    What the result says under ``usage`` (``requests``, ``input_tokens``, ``output_tokens``) is
+    charged to the mission.
+    """
 
     async def adapted(ctx: "Context") -> Any:
-        async def call(given: Any) -> Any:
+        async def call(given: Any) -> Spent:
             result = await run(given)
-            return storable(getattr(result, "output", result))
+            return Spent(storable(getattr(result, "output", result)), reported(result))
 
-        return await ctx.step(name, call, inputs(ctx) if inputs else ctx.mission)
+        given = inputs(ctx) if inputs else ctx.mission
+        return await charged_step(ctx, name, call, given, MODEL_CALL)
 
     return adapted
 

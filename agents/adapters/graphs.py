@@ -1,8 +1,8 @@
-"""LangGraph graphs, or what is shaped like one: run from question to question.
+"""What is shaped like a graph, as one behind a network: run from question to question.
 
-Between two of its interrupts a graph runs in one step: its nodes are its own to journal, with its
-checkpointer, under the mission's id as ``thread_id``. Its messages stream as deltas; its interrupts
-become confirmations and questions.
+Between two of its interrupts it runs in one step: what happens within is its own to remember, under
+the mission's id as ``thread_id``. Its messages stream as deltas, its interrupts become
+confirmations and questions. A graph of LangGraph in this process has a room of its own.
 """
 
 import importlib
@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agents.bounds import OutOfBounds, storable
+from agents.adapters.answers import answer_to, message_text, opening, result_of
+from agents.bounds import storable
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ class _Stretch:
         return {
             "nodes": self.nodes,
             "interrupts": [storable(value) for value in self.interrupts],
-            "result": None if self.interrupts else _result(self.state),
+            "result": None if self.interrupts else result_of(self.state),
         }
 
 
 def from_graph(
     graph: Any, inputs: "Callable[[Context], Any] | None"
 ) -> "Callable[[Context], Awaitable[Any]]":
-    """Return a graph as an agent. It is given ``{"messages": [the mission]}`` by default."""
+    """Return a graph as an agent. It is given the talk's messages by default."""
 
     async def adapted(ctx: "Context") -> Any:
-        given: Any = inputs(ctx) if inputs else _message(ctx.mission)
+        given: Any = inputs(ctx) if inputs else {"messages": await opening(ctx)}
 
         async def run(kept: Any) -> JsonObject:
             stretch = _Stretch()
@@ -59,14 +60,10 @@ def from_graph(
                 await ctx.emit("graph", nodes=done["nodes"])
             if not done["interrupts"]:
                 return done["result"]
-            answers = [await _answer(ctx, value) for value in done["interrupts"]]
+            answers = [await answer_to(ctx, value) for value in done["interrupts"]]
             asked = {"resume": answers[0] if len(answers) == 1 else answers}
 
     return adapted
-
-
-def _message(mission: str) -> JsonObject:
-    return {"messages": [{"role": "user", "content": mission}]}
 
 
 def _command(kept: JsonObject) -> Any:
@@ -90,7 +87,7 @@ def _take(stretch: _Stretch, ctx: "Context", mode: str, chunk: Any) -> None:
     match mode:
         case "messages":
             message = chunk[0] if isinstance(chunk, tuple | list) and chunk else chunk
-            if text := _text(message):
+            if text := message_text(message, spoken=True):
                 ctx.delta(text)
         case "updates" if isinstance(chunk, Mapping):
             stretch.nodes += [name for name in chunk if name != INTERRUPT]
@@ -103,51 +100,3 @@ def _take(stretch: _Stretch, ctx: "Context", mode: str, chunk: Any) -> None:
 
 def _value(interrupt: Any) -> Any:
     return getattr(interrupt, "value", interrupt)
-
-
-def _result(state: Any) -> Any:
-    """Return the last message's text where there are messages, else the state."""
-    messages = state.get("messages") if isinstance(state, Mapping) else None
-    if messages and (text := _text(messages[-1])):
-        return text
-    try:
-        return storable(state)
-    except OutOfBounds:
-        return str(state)
-
-
-def _text(message: Any) -> str:
-    content = message.get("content") if isinstance(message, Mapping) else None
-    content = getattr(message, "content", content)
-    if isinstance(content, str):
-        return content
-    blocks = content if isinstance(content, list) else []
-    return "".join(
-        str(block.get("text", "")) if isinstance(block, Mapping) else str(block) for block in blocks
-    )
-
-
-async def _answer(ctx: "Context", value: Any) -> Any:
-    """Ask a person what a graph waits for; return it in the form in which the graph takes it."""
-    if isinstance(value, Mapping) and isinstance(value.get("action_requests"), list):
-        decisions = [await _decide(ctx, action) for action in value["action_requests"]]
-        return {"decisions": decisions}
-    if isinstance(value, Mapping):
-        question = value.get("question") or value.get("message") or value.get("description")
-        options = value.get("options")
-        chosen = [str(one) for one in options] if isinstance(options, list) else None
-        return await ctx.clarify(str(question or storable(value)), chosen)
-    return await ctx.clarify(str(value))
-
-
-async def _decide(ctx: "Context", action: Any) -> JsonObject:
-    """Ask whether an action may be made; return the decision as LangChain's middleware has it."""
-    name, arguments = str(action.get("name", "action")), action.get("args") or {}
-    message = str(action.get("description") or f"Run {name}?")
-    decision = await ctx.confirm(message, tool=name, arguments=arguments)
-    if not decision.approved:
-        return {"type": "reject", "message": decision.message or "A person refused."}
-    edited = decision.arguments.get("arguments", arguments)
-    if edited != arguments:
-        return {"type": "edit", "edited_action": {"name": name, "args": edited}}
-    return {"type": "approve"}

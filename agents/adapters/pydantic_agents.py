@@ -1,7 +1,8 @@
-"""pydantic-ai agents: each model turn and each tool call a journaled step.
+"""pydantic-ai agents: each model turn and each tool call a journaled call of its own.
 
 The agent's own loop runs as it is. Its model and its toolsets are wrapped, so that a replay finds
-every answer in the journal; tools that require approval become confirmations.
+every answer in the journal and all of it is charged to the mission; tools that require approval
+become confirmations.
 """
 
 import asyncio
@@ -12,15 +13,21 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from agents.adapters.answers import earlier
+from agents.adapters.charged import TOOL_CALL, charged_step
 from agents.bounds import storable
 from agents.errors import RegistrationError
-from agents.llm.library import stream_texts
+from agents.llm.failures import failure_of
+from agents.llm.library import LIBRARY, finish_of, library_messages, stream_texts
+from agents.llm.turns import MODEL_RETRIES, Brought, BroughtTurn
+from control_tower.calls import Kind, Spent
+from control_tower.errors import AgentError
+from control_tower.ports import EffectContext
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
     from control_tower.context import Context
 
-LIBRARY = "pydantic_ai"
 _SEEN = {
     "system-prompt": ("content",),
     "user-prompt": ("content",),
@@ -38,8 +45,15 @@ def is_pydantic_agent(existing: Any) -> bool:
     return LIBRARY in family and hasattr(existing, "run") and hasattr(existing, "toolsets")
 
 
-def from_pydantic_agent(agent: Any, name: str) -> "Callable[[Context], Awaitable[Any]]":
+def from_pydantic_agent(
+    agent: Any, name: str, deps: "Callable[[Context], Any] | None" = None
+) -> "Callable[[Context], Awaitable[Any]]":
     """Return a library's agent as one of the tower.
+
+    Args:
+        agent: the library's.
+        name: its name, for people.
+        deps: makes the agent's ``deps``.
 
     Raises:
         RegistrationError: if it has no model.
@@ -48,7 +62,7 @@ def from_pydantic_agent(agent: Any, name: str) -> "Callable[[Context], Awaitable
         raise RegistrationError(f"The agent {name} has no model: Agent(model, …).")
 
     async def adapted(ctx: "Context") -> Any:
-        return await _Loop(agent, ctx).run()
+        return await _Loop(agent, ctx, deps(ctx) if deps else None).run()
 
     return adapted
 
@@ -59,13 +73,14 @@ class _Loop:
 
     agent: Any
     ctx: "Context"
+    deps: Any
     door: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> Any:
         """Run to the agent's output, asking a person whenever it defers."""
         tools = importlib.import_module(f"{LIBRARY}.tools")
         prompt: str | None = self.ctx.mission
-        history: Any = None
+        history: Any = library_messages(await earlier(self.ctx)) or None
         results: Any = None
         while True:
             result = await self._stretch(tools, prompt, history, results)
@@ -86,17 +101,32 @@ class _Loop:
         with self.agent.override(model=model, toolsets=toolsets, tools=[]):
             return await self.agent.run(
                 prompt,
+                deps=self.deps,
                 message_history=history,
                 deferred_tool_results=results,
                 output_type=[*wanted, tools.DeferredToolRequests],
             )
 
-    async def step(
-        self, name: str, make: Callable[[Any], Awaitable[Any]], asked: Any, *, idempotent: bool
-    ) -> Any:
-        """Make a journaled step; the library's concurrent calls are made one after the other."""
+    async def turn(self, model: Any, messages: Any, settings: Any, parameters: Any) -> Any:
+        """Return the journaled answer of a model, or the model's."""
+        adapter = importlib.import_module(f"{LIBRARY}.messages").ModelMessagesTypeAdapter
+        asked = seen(messages)
+
+        async def make(effect: EffectContext) -> Brought:
+            answer = await _answer(model, effect, messages, settings, parameters)
+            kept: Any = storable(adapter.dump_python([answer], mode="json")[0])
+            return _brought(answer, kept)
+
+        name = f"{model.system}:{model.model_name}"
+        request = BroughtTurn(model=name, messages=asked, retries=MODEL_RETRIES, make=make)
         async with self.door:
-            return await self.ctx.step(name, make, asked, idempotent=idempotent)
+            output: Any = await self.ctx.call(Kind.LLM, name, asked, asked, request)
+        return adapter.validate_python([output["response"]])[0]
+
+    async def step(self, name: str, make: Callable[[Any], Awaitable[Any]], asked: Any) -> Any:
+        """Make a journaled call of a tool; the library's concurrent ones follow each other."""
+        async with self.door:
+            return await charged_step(self.ctx, name, make, asked, TOOL_CALL)
 
     async def _ask(self, tools: Any, requests: Any) -> Any:
         results = tools.DeferredToolResults()
@@ -118,10 +148,11 @@ class _Loop:
         return results
 
 
-def seen(messages: Sequence[Any]) -> list[Any]:
+def seen(messages: Sequence[Any]) -> list[JsonObject]:
     """Return what of messages is hashed: roles, texts, tools' names and arguments."""
     return [
-        [part.part_kind, *(storable(getattr(part, name, None)) for name in _SEEN[part.part_kind])]
+        {"part": part.part_kind}
+        | {name: storable(getattr(part, name, None)) for name in _SEEN[part.part_kind]}
         for message in messages
         for part in message.parts
         if part.part_kind in _SEEN
@@ -131,7 +162,6 @@ def seen(messages: Sequence[Any]) -> list[Any]:
 @functools.cache
 def _classes() -> SimpleNamespace:
     """Return the wrappers; they derive from the library's classes, so are made when it is there."""
-    adapter = importlib.import_module(f"{LIBRARY}.messages").ModelMessagesTypeAdapter
     errors = importlib.import_module(f"{LIBRARY}.exceptions")
     wrapper_model = importlib.import_module(f"{LIBRARY}.models.wrapper").WrapperModel
     wrapper_toolset = importlib.import_module(f"{LIBRARY}.toolsets").WrapperToolset
@@ -145,16 +175,7 @@ def _classes() -> SimpleNamespace:
 
         async def request(self, messages: Any, settings: Any, parameters: Any) -> Any:
             """Return the journaled answer, or the model's."""
-
-            async def make(_: Any) -> Any:
-                answer = await _streamed(
-                    self.wrapped, self._loop.ctx, messages, settings, parameters
-                )
-                return storable(adapter.dump_python([answer], mode="json")[0])
-
-            name = f"model {self.wrapped.model_name}"
-            kept = await self._loop.step(name, make, seen(messages), idempotent=True)
-            return adapter.validate_python([kept])[0]
+            return await self._loop.turn(self.wrapped, messages, settings, parameters)
 
     @dataclass
     class Toolset(wrapper_toolset):  # type: ignore[misc, valid-type]
@@ -165,16 +186,16 @@ def _classes() -> SimpleNamespace:
         async def call_tool(self, name: str, tool_args: Any, ctx: Any, tool: Any) -> Any:
             """Return the journaled outcome, or the tool's."""
 
-            async def make(_: Any) -> JsonObject:
+            async def make(_: Any) -> Spent:
                 try:
                     output = await self.wrapped.call_tool(name, tool_args, ctx, tool)
-                    return {"output": storable(output)}
+                    return Spent({"output": storable(output)}, TOOL_CALL)
                 except errors.ModelRetry as retry:
-                    return {"retry": retry.message}
+                    return Spent({"retry": retry.message}, TOOL_CALL)
                 except errors.ApprovalRequired:
-                    return {"approval": True}
+                    return Spent({"approval": True}, TOOL_CALL)
 
-            kept = await self.loop.step(f"tool {name}", make, storable(tool_args), idempotent=False)
+            kept = await self.loop.step(f"tool {name}", make, storable(tool_args))
             if "retry" in kept:
                 raise errors.ModelRetry(kept["retry"])
             if "approval" in kept:
@@ -184,13 +205,46 @@ def _classes() -> SimpleNamespace:
     return SimpleNamespace(Model=Model, Toolset=Toolset)
 
 
-async def _streamed(
-    model: Any, ctx: "Context", messages: Any, settings: Any, parameters: Any
+async def _answer(
+    model: Any, effect: EffectContext, messages: Any, settings: Any, parameters: Any
 ) -> Any:
-    """Return a model's answer; what can stream, streams its text as deltas."""
-    if getattr(model, "stream_function", True) is None:
-        return await model.request(messages, settings, parameters)
-    async with model.request_stream(messages, settings, parameters) as stream:
-        async for text in stream_texts(stream):
-            ctx.delta(text)
-        return stream.get()
+    """Return a model's answer; what can stream, streams its text as deltas.
+
+    Raises:
+        ModelFailed: when the provider failed.
+        ModelBusy: when another attempt may end otherwise.
+    """
+    try:
+        if getattr(model, "stream_function", True) is None:
+            return await model.request(messages, settings, parameters)
+        async with model.request_stream(messages, settings, parameters) as stream:
+            async for text in stream_texts(stream):
+                effect.delta(text)
+            return stream.get()
+    except AgentError:
+        raise
+    except Exception as error:  # every provider's client has classes of its own
+        raise failure_of(model.system, error, {}) from error
+
+
+def _brought(answer: Any, kept: JsonObject) -> Brought:
+    """Return a turn as the journal keeps it: in the words of ``ctx.llm``, and in the library's."""
+    try:
+        cost_usd = float(answer.cost().total_price)
+    except (AssertionError, LookupError, ValueError):
+        cost_usd = None
+    return Brought(
+        output={
+            "text": "".join(part.content for part in answer.parts if part.part_kind == "text"),
+            "tool_calls": [
+                {"id": part.tool_call_id, "name": part.tool_name, "arguments": storable(part.args)}
+                for part in answer.parts
+                if part.part_kind == "tool-call"
+            ],
+            "finish_reason": finish_of(answer),
+            "response": kept,
+        },
+        input_tokens=answer.usage.input_tokens,
+        output_tokens=answer.usage.output_tokens,
+        cost_usd=cost_usd,
+    )

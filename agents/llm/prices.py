@@ -15,8 +15,11 @@ SAMPLE_TOKENS = 1_000
 
 
 @functools.lru_cache(maxsize=256)
-def per_million(provider: str, model: str) -> tuple[float, float] | None:
-    """Return the price of a million input and output tokens in USD; None if it is not listed."""
+def per_million(provider: str | None, model: str) -> tuple[float, float] | None:
+    """Return the price of a million input and output tokens in USD; None if it is not listed.
+
+    Without a provider, the model is looked for at all of them.
+    """
     if importlib.util.find_spec(LIST) is None:
         return None
     prices = importlib.import_module(LIST)
@@ -35,7 +38,7 @@ def of_turn(provider: str, model: str, usage: Any) -> float | None:
     return _price(importlib.import_module(LIST), usage, provider, model)
 
 
-def _price(prices: Any, usage: Any, provider: str, model: str) -> float | None:
+def _price(prices: Any, usage: Any, provider: str | None, model: str) -> float | None:
     try:
         return float(prices.calc_price(usage, model, provider_id=provider).total_price)
     except (LookupError, ValueError):

@@ -5,11 +5,12 @@ from typing import Any
 
 from agents.bounds import OutOfBounds, check_inside, clean_text, encoded, jsonable, storable
 from agents.defaults import default_registry
+from agents.llm import prices
 from agents.llm.mock import MockProvider
 from agents.llm.provider import AskedCall, Provider, ProviderRequest, ProviderTurn, ToolOffer
 from agents.llm.remote import remote_providers
 from agents.llm.tokens import count_tokens
-from agents.llm.turns import MODEL_RETRIES, BroughtTurn, PlannedTurn
+from agents.llm.turns import MODEL_RETRIES, Brought, BroughtTurn, PlannedTurn
 from agents.registry import Registry
 from agents.tool_spec import ToolSpec
 from control_tower.errors import AgentError, ModelFailed
@@ -140,7 +141,8 @@ class ModelTable:
             ModelFailed: when the provider failed for good.
         """
         if isinstance(request, BroughtTurn):
-            return await request.make(effect)
+            brought = await request.make(effect)
+            return ModelTurn(brought.output, self._used(request.model, brought))
         provider, name = self._resolve(request.model)
         asked = ProviderRequest(name, request.messages, _offers(request), request.settings)
         try:
@@ -150,10 +152,8 @@ class ModelTable:
         except Exception as error:  # a provider's library may raise anything: it failed
             said = clean_text(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
             raise ModelFailed(f"{provider.name} failed: {said}") from error
-        usage = self.usage(
-            request.model, turn.input_tokens, turn.output_tokens, listed_usd=turn.cost_usd
-        )
-        return ModelTurn(output=_output(turn, request.model, effect.step), usage=usage)
+        output = _output(turn, request.model, effect.step)
+        return ModelTurn(output, self._used(request.model, turn))
 
     def _resolve(self, model: str) -> tuple[Provider, str]:
         provider_name, colon, name = model.partition(":")
@@ -171,7 +171,9 @@ class ModelTable:
     def _price(self, model: str) -> tuple[float, float] | None:
         provider, _, name = model.partition(":")
         found = self._providers.get(provider)
-        return self._prices.get(model) or (None if found is None else found.price(name))
+        if model in self._prices:
+            return self._prices[model]
+        return prices.per_million(provider, name) if found is None else found.price(name)
 
     def _tools_registry(self) -> Registry:
         return self._registry if self._registry is not None else default_registry()
@@ -183,6 +185,9 @@ class ModelTable:
             name = tool if isinstance(tool, str) else getattr(tool, "__name__", "a tool")
             raise ModelFailed(f"{name} cannot be offered to a model: it is not registered.")
         return ToolOffer(spec.name, spec.description, spec.schema.json_schema)
+
+    def _used(self, model: str, turn: ProviderTurn | Brought) -> ResourceUsage:
+        return self.usage(model, turn.input_tokens, turn.output_tokens, listed_usd=turn.cost_usd)
 
     def usage(
         self,

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agents.llm.provider import ToolOffer
-from control_tower.ports import EffectContext, ModelRequest, ModelTurn
+from control_tower.ports import EffectContext, ModelRequest
+from events.payloads import JsonObject
 
 MODEL_RETRIES = 3
 """Further attempts after a failure that may pass: busy, limited, cut off."""
@@ -25,4 +26,19 @@ class BroughtTurn(ModelRequest):
         make: makes the turn, streaming through the effect's ``delta``.
     """
 
-    make: Callable[[EffectContext], Awaitable[ModelTurn]]
+    make: "Callable[[EffectContext], Awaitable[Brought]]"
+
+
+@dataclass(slots=True, frozen=True)
+class Brought:
+    """What a model that was brought along answered.
+
+    Attributes:
+        output: as the journal keeps it.
+        cost_usd: by a list of prices; None where it is not known.
+    """
+
+    output: JsonObject
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None

@@ -158,7 +158,7 @@ async def test_a_turn_that_fails_for_a_while_is_made_again(
 
 def is_turn(event: Event) -> bool:
     """Whether an attempt at a turn of a model began."""
-    return event["type"] == "step.started" and event["data"]["kind"] == "llm"
+    return (event["type"], event["data"].get("kind")) == ("step.started", "llm")
 
 
 CLOCK = Said("", [("clock", {})])

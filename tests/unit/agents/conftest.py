@@ -15,6 +15,7 @@ from agents.executor import Executor
 from agents.llm.mock import MockProvider
 from agents.llm.table import ModelTable
 from agents.registry import Registry
+from control_tower.calls import FunctionCall, Kind, Spent
 from control_tower.context import Decision, Message, Reply
 from control_tower.errors import AgentError, ClarificationExpired, ToolRefused
 from control_tower.ports import EffectContext, Profile, ToolPlan
@@ -158,6 +159,15 @@ class FakeContext:
         self._count("step", (name, idempotent))
         result = fn(*args)
         return await result if inspect.isawaitable(result) else result
+
+    async def call(self, kind: Kind, name: str, identity: Any, given: Any, request: Any) -> Any:
+        """Make a call of any kind."""
+        step = self._count(kind, (name, getattr(request, "idempotent", True)))
+        if isinstance(request, FunctionCall):
+            result = request.function(*request.args)
+            result = await result if inspect.isawaitable(result) else result
+            return result.output if isinstance(result, Spent) else result
+        return (await self.models.run(request, self.effect(step))).output
 
     async def sleep(self, seconds: float) -> None:
         """Note the span."""

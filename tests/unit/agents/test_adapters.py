@@ -155,7 +155,7 @@ async def test_a_graph_streams_and_answers(make_ctx: MakeContext) -> None:
     assert await run(graph, ctx) == "It is."
     assert ctx.deltas == ["It ", "is."]
     assert graph.given == [{"messages": [{"role": "user", "content": "go"}]}]
-    assert [kind for kind, _ in ctx.calls] == ["step", "emit"]
+    assert [kind for kind, _ in ctx.calls] == ["history", "step", "emit"]
 
 
 async def test_a_graphs_questions_are_asked(make_ctx: MakeContext) -> None:
@@ -241,7 +241,15 @@ if INSTALLED:
         mission = await island.ended(pid)
         assert (mission["outcome"], mission["result"]) == ("completed", "It is 21 degrees.")
         steps = [(step.kind, step.name) for step in await island.store.steps(pid)]
-        assert steps == [("step", "model test"), ("step", "tool degrees"), ("step", "model test")]
+        assert steps == [
+            ("history", "history"),
+            ("llm", "test:test"),
+            ("step", "tool degrees"),
+            ("llm", "test:test"),
+        ]
+        usage = mission["usage"]
+        assert (usage["llm_calls"], usage["tool_calls"]) == (2, 1)
+        assert usage["input_tokens"] > 0
         assert agent.seen == ["a"]
         streamed = "".join(
             event["data"]["text"] for event in island.ledger.deltas if event["type"] == "llm.delta"
@@ -293,7 +301,7 @@ if INSTALLED:
         ctx = make_ctx("how warm?")
         assert await run(agent, ctx) == {"degrees": 21}
         assert agent.seen == ["retry", "Vienna"]
-        assert [what for _, what in ctx.calls if what[0].startswith("tool")] == [
+        assert [what for kind, what in ctx.calls if kind == "step"] == [
             ("tool degrees", False),
             ("tool degrees", False),
         ]

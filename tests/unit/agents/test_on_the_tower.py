@@ -26,7 +26,7 @@ PARK_S = 0.05
 
 
 class Island:
-    """A tower with real agents over an in-memory store; ``restart`` is a crash."""
+    """A tower with real agents over an in-memory store; :meth:`crash` restarts it in mid-call."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -77,6 +77,12 @@ class Island:
         """Whether the mission's program is out of memory."""
         process = self.tower._a.memory.processes.get(pid)
         return process is None or process.run is None
+
+    async def crash(self) -> None:
+        """Forget everything but the store, as if killed, and start again."""
+        await self.tower.stop(0)
+        self.tower = self._tower()
+        await self.tower.start()
 
     async def until_parked(self, pid: str) -> None:
         """Wait until the program is out of memory."""
