@@ -6,7 +6,7 @@ and comes back when its transport has drained; who needs a page comes back with 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,24 +117,27 @@ class CatchUp:
             data, count, reached = page.chunk(low, upto, CHUNK_BYTES)
             subscriber.position.advance(reached)
             self._send(subscriber, [data], count)
+            if not subscriber.stuck and page.upto < self._ring.head:
+                # It reads as fast as it is written to: the next page is read meanwhile.
+                self._pages.request((topics, page.upto), self._ring.head)
         else:
             self._feed(subscriber, page.between(low, upto), upto)
         return True
 
-    def _feed(self, subscriber: Subscriber, entries: list[Recent], upto: int) -> None:
+    def _feed(self, subscriber: Subscriber, entries: Iterable[Recent], upto: int) -> None:
         """Write what is due of ``entries``, up to a chunk, and advance as far as that was."""
         position, frames, size, reached = subscriber.position, list[bytes](), 0, upto
-        for offset, event_type, scope, frame in entries:
-            if position.due(offset, event_type, scope):
-                frames.append(frame)
-                size += len(frame)
-            ended = position.ended_by(event_type, scope)
+        for entry in entries:
+            if position.due(entry.offset, entry.type, entry.scope):
+                frames.append(entry.frame)
+                size += len(entry.frame)
+            ended = position.ended_by(entry.type, entry.scope)
             if ended is not None:
-                position.advance(offset)
+                position.advance(entry.offset)
                 position.detach(ended)
                 self._milestones.ended(subscriber, ended)
             if size >= CHUNK_BYTES:
-                reached = offset
+                reached = entry.offset
                 break
         position.advance(reached)
         self._send(subscriber, frames, len(frames))

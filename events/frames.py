@@ -6,6 +6,7 @@ way back, for transports that want whole messages instead of bytes.
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 _TEXT = 0x81
 _CLOSE = 0x88
@@ -22,8 +23,9 @@ def text_frame(body: bytes) -> bytes:
     return frame_head(len(body)) + body
 
 
+@lru_cache(maxsize=4096)
 def frame_head(size: int) -> bytes:
-    """Return the header of a text message of ``size`` bytes."""
+    """Return the header of a text message of ``size`` bytes; kept, as few sizes make up most."""
     if size < _SHORT:
         return bytes((_TEXT, size))
     if size < _MEDIUM:

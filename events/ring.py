@@ -1,13 +1,14 @@
 """The most recent durable events with their frames, so that nobody near the head reads the log."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from events.frames import text_frame
 from events.types import Committed, Scope
 
 
-class Recent(NamedTuple):
+class Recent(msgspec.Struct, frozen=True, gc=False):
     """A durable event that is ready to be sent."""
 
     offset: int

@@ -6,6 +6,9 @@ An ephemeral event (:class:`Ephemeral`) skips the log and has no offset.
 
 The payload of every type is one frozen Struct whose ``TYPE`` is its name on the wire. The JSON is
 made exactly once, when the event is drafted; joining the offset is a concatenation of bytes.
+
+None of these Structs can be part of a cycle, so the garbage collector is told not to look at them
+(``gc=False``): thousands of them are held at any time, and each full collection would walk them.
 """
 
 from typing import Any, ClassVar, TypeAlias
@@ -29,7 +32,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     TYPE: ClassVar[str]
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """Where an event belongs, made once a mission and shared by all of its events.
 
     ``lineage`` is the mission's ancestry, root first, itself last; empty outside a mission.
@@ -58,7 +61,7 @@ class Scope(msgspec.Struct, frozen=True):
         return self.lineage[-1] if self.lineage else None
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A durable event before its commit.
 
     ``tail`` is the JSON from the comma after the offset to the end of the message.
@@ -73,7 +76,7 @@ class Draft(msgspec.Struct, frozen=True):
         return b"%b%d%b" % (BODY_HEAD, offset, self.tail)
 
 
-class Committed(msgspec.Struct, frozen=True):
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """A durable event after its commit. ``body`` is the whole JSON-RPC message in UTF-8."""
 
     offset: int
@@ -82,7 +85,7 @@ class Committed(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Ephemeral(msgspec.Struct, frozen=True):
+class Ephemeral(msgspec.Struct, frozen=True, gc=False):
     """An event without an offset, never stored. ``body`` as in :class:`Committed`."""
 
     type: str

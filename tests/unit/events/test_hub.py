@@ -365,6 +365,28 @@ def test_a_crowd_that_comes_back_reads_the_log_once() -> None:
     assert len(rig.log.reads) == 4
 
 
+def test_the_next_page_is_read_while_this_one_is_written() -> None:
+    """For who reads as fast as it is written to; who does not gets its page when it is there."""
+    rig = Rig(HubLimits(ring=RingBounds(events=1)), past=2_000)
+    rig.log.page_limit = 1_024
+    rig.turns.step_s = 0.003
+    quick, subscriber = rig.connect()
+    rig.subscribe(subscriber, [Filter("system")], 0)
+    while not quick.taken:
+        rig.turns.turn()
+    rig.turns.turn()
+    assert quick.offsets()[-1] < 1_024
+    assert [after for _, after in rig.log.reads] == [0, 1_024]
+    rig.turns.run()
+
+    rig = Rig(HubLimits(ring=RingBounds(events=1)), past=2_000)
+    slow, subscriber = rig.connect()
+    slow.room = 0
+    rig.subscribe(subscriber, [Filter("system")], 0)
+    rig.turns.run()
+    assert [after for _, after in rig.log.reads] == [0]
+
+
 def test_the_recent_past_is_not_read_from_the_log() -> None:
     """It is in the ring."""
     rig = Rig()
@@ -382,6 +404,22 @@ def test_after_an_erasure_replays_read_the_log() -> None:
     sink, _ = rig.watch("system", since=0)
     assert sink.offsets() == [1, 2, 3, 4, 5]
     assert rig.log.reads
+
+
+async def test_a_page_on_its_way_while_something_is_erased_is_read_again() -> None:
+    """It was read before the erasure, perhaps."""
+    rig = Rig(HubLimits(ring=RingBounds(events=1)), past=10)
+    sink, subscriber = rig.connect()
+    rig.subscribe(subscriber, [Filter("system")], 0)
+    rig.log.close_gate()
+    while not rig.log.reads:
+        rig.turns.turn()
+    rig.hub.forget_recent()
+    rig.log.open_gate()
+    rig.turns.soon(rig.turns._step)
+    rig.turns.run()
+    assert len(rig.log.reads) == 2
+    assert sink.offsets() == list(range(1, 11))
 
 
 def test_a_page_that_could_not_be_read_is_asked_for_again() -> None:

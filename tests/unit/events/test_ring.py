@@ -1,5 +1,7 @@
 """The ring of recent events."""
 
+import gc
+
 from events.payloads import NodeJoined
 from events.ring import Ring, RingBounds, recent
 from tests.unit.events.fakes import MemoryLog, scope_of
@@ -39,6 +41,13 @@ def test_it_forgets_and_goes_on() -> None:
     assert (ring.head, ring.size_bytes) == (10, 0)
     assert ring.reaches(10)
     assert not ring.reaches(9)
+
+
+def test_what_it_keeps_is_out_of_the_garbage_collectors_sight() -> None:
+    """Thousands of entries that each full collection would walk, while everybody waits."""
+    log = MemoryLog()
+    event = log.commit(NodeJoined(node="n"), scope_of())
+    assert not any(gc.is_tracked(one) for one in (event, event.scope, recent(event)))
 
 
 def test_it_hands_out_a_part() -> None:
