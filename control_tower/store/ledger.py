@@ -23,7 +23,7 @@ CAPACITY = 16_384
 """Entries of each kind that are remembered; the others are read again."""
 
 
-class SessionEntry(msgspec.Struct):
+class SessionEntry(msgspec.Struct, gc=False):
     """A session's row."""
 
     no: int
@@ -40,7 +40,7 @@ class SessionEntry(msgspec.Struct):
     erased_at: float | None = None
 
 
-class MissionEntry(msgspec.Struct, frozen=True):
+class MissionEntry(msgspec.Struct, frozen=True, gc=False):
     """What guards and events need of a mission's row."""
 
     no: int

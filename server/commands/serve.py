@@ -11,7 +11,7 @@ import uvloop
 from rich.table import Table
 from typer.core import TyperCommand
 
-from server import logging
+from server import interpreter, logging
 from server.app import create_app, package_version, running
 from server.commands.terminal import err, loaded, out, plainly
 from server.serving import TowerServer, end_for_good, listen, make_config, url_of
@@ -93,6 +93,7 @@ async def serve_until_stopped(settings: Settings, apps: list[str]) -> None:
                 tower,
                 lambda: announce(url, settings),
             )
+            interpreter.settle()
             await server.serve(sockets=[listener])
     finally:
         listener.close()
