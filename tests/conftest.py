@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tower", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tower")
 
+from tests.rig.postgres import server_url
+
 REQUIRE_ALL = "TOWER_REQUIRE_ALL"
 
 
@@ -27,6 +29,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{REQUIRE_ALL} is set, and this was skipped: {reason}"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a PostgreSQL server, shared by all workers of this run."""
+    return server_url(request.getfixturevalue("testrun_uid"))
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,12 @@ A key itself is never stored, only the SHA-256 of it: it has 256 random bits, so
 is needed, and a lookup by hash takes no time that depends on how much of a guess is right.
 """
 
-import sqlite3
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import String, bindparam, func, select, update
 
 from control_tower.records import KEY_ID_DIGITS, KEY_ID_PREFIX, ApiKeyRecord
-from control_tower.store.statements import Query, Row, insert
+from control_tower.store.statements import Connection, Query, Row, insert
 from control_tower.store.tables import api_keys
 
 INSERT = insert(api_keys, without=["no"])
@@ -45,7 +44,7 @@ _BY_HASH = Query(select(*_COLUMNS).where(api_keys.c.key_sha256 == bindparam("of_
 _BY_ID = Query(
     select(*_COLUMNS).where(
         api_keys.c.key_sha256 >= bindparam("digits"),
-        api_keys.c.key_sha256 < bindparam("digits") + "g",
+        api_keys.c.key_sha256 < bindparam("digits", type_=String) + "g",
     )
 )
 
@@ -77,18 +76,18 @@ def _record(row: Row) -> ApiKeyRecord:
     )
 
 
-def list_keys(connection: sqlite3.Connection) -> list[ApiKeyRecord]:
+def list_keys(connection: Connection) -> list[ApiKeyRecord]:
     """Return every key, oldest first, those that ended too."""
     return [_record(row) for row in _ALL.all(connection)]
 
 
-def by_hash(connection: sqlite3.Connection, key_sha256: str) -> ApiKeyRecord | None:
+def by_hash(connection: Connection, key_sha256: str) -> ApiKeyRecord | None:
     """Return the key with this hash."""
     row = _BY_HASH.one(connection, of_sha256=key_sha256)
     return None if row is None else _record(row)
 
 
-def by_id(connection: sqlite3.Connection, key_id: str) -> ApiKeyRecord | None:
+def by_id(connection: Connection, key_id: str) -> ApiKeyRecord | None:
     """Return the key with this id."""
     digits = key_id.removeprefix(KEY_ID_PREFIX)
     if len(digits) != KEY_ID_DIGITS:
@@ -97,7 +96,7 @@ def by_id(connection: sqlite3.Connection, key_id: str) -> ApiKeyRecord | None:
     return None if row is None else _record(row)
 
 
-def ended(connection: sqlite3.Connection, key_ids: Iterable[str], now: float) -> frozenset[str]:
+def ended(connection: Connection, key_ids: Iterable[str], now: float) -> frozenset[str]:
     """Return those of the ids whose key was revoked, erased, or has expired."""
     found = {key_id: by_id(connection, key_id) for key_id in key_ids}
     return frozenset(

@@ -4,7 +4,6 @@ Each is bounded by a number of rows, the newest first, so that an audit costs th
 long the history is.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
@@ -27,8 +26,8 @@ from control_tower.records import (
     StepRecord,
 )
 from control_tower.store import text_index
-from control_tower.store.search import match_expression
-from control_tower.store.statements import Query, one_of
+from control_tower.store.search import is_indexed
+from control_tower.store.statements import Connection, Query, engine_of, one_of
 from control_tower.store.tables import (
     events,
     interrupts,
@@ -117,7 +116,10 @@ _NEWEST_MESSAGES = Query(
     .order_by(messages.c.no.desc())
     .limit(bindparam("most"))
 )
-_INDEXED = "SELECT 1 FROM messages_text WHERE messages_text MATCH ? AND rowid = ?"
+_SIZE_BYTES = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
 
 _root = missions.alias("root")
 _FIGURES = Query(
@@ -143,7 +145,7 @@ _FIGURES = Query(
 )
 
 
-def newest_tool_calls(connection: sqlite3.Connection, most: int) -> list[ToolCallRecord]:
+def newest_tool_calls(connection: Connection, most: int) -> list[ToolCallRecord]:
     """Return the newest ended attempts of tools, newest first."""
     return [
         ToolCallRecord(
@@ -154,13 +156,13 @@ def newest_tool_calls(connection: sqlite3.Connection, most: int) -> list[ToolCal
 
 
 def prove_calls(
-    connection: sqlite3.Connection, calls: Sequence[tuple[str, str]]
+    connection: Connection, calls: Sequence[tuple[str, str]]
 ) -> list[CallProof]:
     """Return what the store holds of each call, given as (mission, step), in their order."""
     return [_proof(connection, pid, step) for pid, step in calls]
 
 
-def _proof(connection: sqlite3.Connection, pid: str, step: str) -> CallProof:
+def _proof(connection: Connection, pid: str, step: str) -> CallProof:
     owner = _OWNER.one(connection, of_pid=pid)
     if owner is None:
         return CallProof(pid=pid, step=step)
@@ -182,7 +184,7 @@ def _approves(decided: InterruptRecord, step: str) -> bool:
     return decided.step == step and (decided.answer or {}).get("approved") is True
 
 
-def outcomes(connection: sqlite3.Connection, most_missions: int, most_events: int) -> Outcomes:
+def outcomes(connection: Connection, most_missions: int, most_events: int) -> Outcomes:
     """Return the newest missions, with what the newest events say of their ends."""
     head = (_META.one(connection) or (0, 0))[0]
     since = max(0, head - most_events)
@@ -230,13 +232,12 @@ def _failed_step(told: _Params) -> FailedStep:
     )
 
 
-def figures(connection: sqlite3.Connection) -> StoreFigures:
+def figures(connection: Connection) -> StoreFigures:
     """Return how much there is."""
     row = _FIGURES.one(connection) or (0,) * 8
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+    size_bytes = connection.execute(_SIZE_BYTES[engine_of(connection)]).fetchone()[0]
     return StoreFigures(
-        size_bytes=pages * page_bytes,
+        size_bytes=size_bytes,
         floor=(_META.one(connection) or (0, 0))[1],
         sessions=row[0],
         messages=row[1],
@@ -249,11 +250,10 @@ def figures(connection: sqlite3.Connection) -> StoreFigures:
     )
 
 
-def newest_message_is_indexed(connection: sqlite3.Connection) -> bool | None:
+def newest_message_is_indexed(connection: Connection) -> bool | None:
     """Return whether search finds the newest message by its words; None when none has words."""
     for number, user_no, content in _NEWEST_MESSAGES.all(connection, most=_PROBED):
-        match = match_expression(content)
-        if match is not None:
-            placed = text_index.place(user_no, number)
-            return connection.execute(_INDEXED, (match, placed)).fetchone() is not None
+        indexed = is_indexed(connection, text_index.place(user_no, number), content)
+        if indexed is not None:
+            return indexed
     return None

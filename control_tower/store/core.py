@@ -7,17 +7,21 @@ savepoint a unit, so that the unfit unit falls alone. Offsets are given in memor
 the rows, so a rollback leaves no hole.
 """
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-import msgspec
 from sqlalchemy import select
 
 from control_tower.store.batch import Batch
+from control_tower.store.database import (
+    Database,
+    DatabaseAway,
+    DatabaseBroken,
+    drop,
+    release,
+    savepoint,
+)
 from control_tower.store.ledger import Ledger
-from control_tower.store.rows import Unfit
 from control_tower.store.scopes import Scopes
 from control_tower.store.statements import Query
 from control_tower.store.tables import meta
@@ -26,59 +30,7 @@ from control_tower.unit import Commit, Guard, GuardFailed, StoreFailed, Unit, Un
 Outcome = Commit | UnitRefused
 """What became of a unit."""
 
-UNFIT = (
-    Unfit,
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    msgspec.MsgspecError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What a unit's own rows can raise: a constraint, or a value that has no place in the database."""
-
 _META = Query(select(meta.c.epoch, meta.c.head))
-
-
-class DiskFull(Exception):
-    """The transaction did not fit on the disk.
-
-    Attributes:
-        certain: nothing of it can come back. False when its frames may stand in the WAL: a crash
-            before the next commit overwrites them would bring them back.
-    """
-
-    def __init__(self, message: str, *, certain: bool = True) -> None:
-        super().__init__(message)
-        self.certain = certain
-
-
-class DatabaseBusy(Exception):
-    """Another process holds the database's lock; nothing was committed."""
-
-
-class DatabaseBroken(Exception):
-    """The disk or the file failed: what became of the transaction is unknown. Stop writing."""
-
-
-def environment_error(error: sqlite3.Error) -> Exception:
-    """Return what an engine's error means for the writer; a plain error of SQL is itself."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    # The WAL's index could not grow: written after the WAL's frames, so those may be whole.
-    if code == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return DiskFull(str(error), certain=False)
-    match code & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return DiskFull(str(error))
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return DatabaseBusy(str(error))
-        case sqlite3.SQLITE_ERROR:
-            return error
-        case _:
-            return DatabaseBroken(str(error))
 
 
 @dataclass(slots=True)
@@ -102,6 +54,15 @@ class _Refusals:
         return refusal
 
 
+@dataclass(slots=True, frozen=True)
+class _Group:
+    """Units that are being committed: what they are worth if it succeeds."""
+
+    batches: Sequence[Batch]
+    refusals: _Refusals
+    outcomes: list[Outcome]
+
+
 class Core:
     """Applies units over the one writing connection.
 
@@ -110,12 +71,13 @@ class Core:
         head: the last offset committed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, scopes: Scopes) -> None:
-        self.connection = connection
+    def __init__(self, database: Database, scopes: Scopes) -> None:
+        self.database = database
         self._scopes = scopes
-        self._ledger = Ledger(connection)
+        self._ledger = Ledger(database.connection)
         self._stopped: set[Guard] = set()
-        row = _META.one(connection)
+        self._in_doubt: _Group | None = None
+        row = _META.one(database.connection)
         if row is None:
             raise DatabaseBroken("the database has no meta row")
         self.epoch: str = row[0]
@@ -127,22 +89,51 @@ class Core:
         Raises:
             DiskFull: nothing was committed; try again later.
             DatabaseBusy: nothing was committed.
+            DatabaseAway: see :meth:`recover`, which must come next.
             DatabaseBroken: unknown what was committed; the core must not be used again.
             Exception: anything else is a bug in here; nothing was committed.
         """
+        self._in_doubt = None
         try:
             try:
                 return self._together(units)
-            except UNFIT:
+            except self.database.unfit:
+                self._in_doubt = None
                 self._roll_back()
                 return self._one_by_one(units)
         except BaseException as error:
             # A part of the units may have been kept in the ledger as if committed.
             self._ledger.clear()
+            meaning = self.database.meaning(error)
+            if not isinstance(meaning, DatabaseAway):
+                self._in_doubt = None
             self._roll_back()
-            if isinstance(error, sqlite3.Error):
-                raise environment_error(error) from error
+            if meaning is not error:
+                raise meaning from error
             raise
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is unknown if the last group was committed."""
+        return self._in_doubt is not None
+
+    def recover(self) -> list[Outcome] | None:
+        """Come back after :class:`DatabaseAway`, and learn what became of the last group.
+
+        Returns:
+            Its outcomes if it was committed; None if nothing of it was.
+
+        Raises:
+            DatabaseAway: not yet.
+            DatabaseBroken: the core must not be used again.
+        """
+        committed = self.database.come_back()
+        self._ledger.connection = self.database.connection
+        group, self._in_doubt = self._in_doubt, None
+        if group is None or not committed:
+            return None
+        self._keep(group)
+        return group.outcomes
 
     def stop(self, guard: Guard) -> None:
         """Refuse units under this guard from now on: one was refused without being applied."""
@@ -155,7 +146,7 @@ class Core:
     def _together(self, units: Sequence[Unit]) -> list[Outcome]:
         batch = Batch(self._ledger, self.head)
         refusals = _Refusals(self._stopped)
-        self.connection.execute("BEGIN IMMEDIATE")
+        self.database.begin()
         outcomes: list[Outcome] = []
         for unit in units:
             try:
@@ -163,58 +154,63 @@ class Core:
                 outcomes.append(batch.add(unit))
             except UnitRefused as refusal:
                 outcomes.append(refusals.note(unit, refusal))
-        batch.write()
-        self.connection.execute("COMMIT")
-        self._keep([batch], refusals)
+        group = _Group([batch], refusals, outcomes)
+        with self.database.together():
+            batch.write()
+            self._in_doubt = group
+            self.database.commit()
+        self._keep(group)
         return outcomes
 
     def _one_by_one(self, units: Sequence[Unit]) -> list[Outcome]:
-        batches: list[Batch] = []
-        refusals = _Refusals(self._stopped)
+        group = _Group(batches := [], _Refusals(self._stopped), [])
         head = self.head
-        self.connection.execute("BEGIN IMMEDIATE")
-        outcomes: list[Outcome] = []
+        self.database.begin()
         for unit in units:
             batch = Batch(self._ledger, head)
-            self.connection.execute("SAVEPOINT unit")
-            try:
-                refusals.check(unit)
-                commit = batch.add(unit)
-                batch.write()
-            except UnitRefused as refusal:
-                self._drop_unit()
-                outcomes.append(refusals.note(unit, refusal))
-            except UNFIT as error:
-                self._drop_unit()
-                unfit = StoreFailed(f"unfit unit: {error}", outcome="rejected")
-                unfit.__cause__ = error
-                outcomes.append(refusals.note(unit, unfit))
-            else:
-                self.connection.execute("RELEASE unit")
-                self._ledger.keep()
+            outcome = self._alone(batch, unit, group.refusals)
+            group.outcomes.append(outcome)
+            if isinstance(outcome, Commit):
                 head = batch.head
-                outcomes.append(commit)
                 batches.append(batch)
-        self.connection.execute("COMMIT")
-        self._keep(batches, refusals)
-        return outcomes
+        with self.database.together():
+            self._in_doubt = group
+            self.database.commit()
+        self._keep(group)
+        return group.outcomes
+
+    def _alone(self, batch: Batch, unit: Unit, refusals: _Refusals) -> Outcome:
+        """Write one unit in the open transaction; refused, it leaves no trace there."""
+        connection = self.database.connection
+        savepoint(connection)
+        try:
+            refusals.check(unit)
+            commit = batch.add(unit)
+            batch.write()
+        except UnitRefused as refusal:
+            self._drop_unit()
+            return refusals.note(unit, refusal)
+        except self.database.unfit as error:
+            self._drop_unit()
+            unfit = StoreFailed(f"unfit unit: {error}", outcome="rejected")
+            unfit.__cause__ = error
+            return refusals.note(unit, unfit)
+        release(connection)
+        self._ledger.keep()
+        return commit
 
     def _drop_unit(self) -> None:
-        self.connection.execute("ROLLBACK TO unit")
-        self.connection.execute("RELEASE unit")
+        drop(self.database.connection)
         self._ledger.forget()
 
-    def _keep(self, batches: Sequence[Batch], refusals: "_Refusals") -> None:
+    def _keep(self, group: _Group) -> None:
+        self._in_doubt = None
         self._ledger.keep()
-        self._stopped |= refusals.guards
-        for batch in batches:
+        self._stopped |= group.refusals.guards
+        for batch in group.batches:
             self.head = batch.head
             self._scopes.remember(batch.scopes)
 
     def _roll_back(self) -> None:
         self._ledger.forget()
-        if self.connection.in_transaction:
-            # When the disk fails SQLite rolls back by itself, or cannot: either way the error
-            # that brought us here is the one to tell.
-            with suppress(sqlite3.Error):
-                self.connection.execute("ROLLBACK")
+        self.database.roll_back()

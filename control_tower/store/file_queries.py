@@ -1,12 +1,10 @@
 """Reads of workspace files and artifacts, each a function of a reading connection."""
 
-import sqlite3
-
 from sqlalchemy import bindparam, literal, select
 
 from control_tower.records import FileRecord
 from control_tower.store import numbers
-from control_tower.store.statements import Query, Row
+from control_tower.store.statements import Connection, Query, Row
 from control_tower.store.tables import artifacts, files, sessions
 
 _FILES = Query(
@@ -56,26 +54,26 @@ def _file_record(session_id: str, row: Row) -> FileRecord:
     )
 
 
-def list_files(connection: sqlite3.Connection, session_id: str) -> list[FileRecord]:
+def list_files(connection: Connection, session_id: str) -> list[FileRecord]:
     """Return a session's files by name, without their content."""
     number = numbers.session_no(connection, session_id)
     return [_file_record(session_id, row) for row in _FILES.all(connection, session_no=number)]
 
 
-def file(connection: sqlite3.Connection, session_id: str, name: str) -> FileRecord | None:
+def file(connection: Connection, session_id: str, name: str) -> FileRecord | None:
     """Return a file with its content."""
     number = numbers.session_no(connection, session_id)
     row = _FILE.one(connection, session_no=number, name=name)
     return None if row is None else _file_record(session_id, row)
 
 
-def list_artifacts(connection: sqlite3.Connection, pid: str) -> list[FileRecord]:
+def list_artifacts(connection: Connection, pid: str) -> list[FileRecord]:
     """Return a mission's named results by name, without their content."""
     number = numbers.mission_no(connection, pid)
     return [_file_record(row[5], row) for row in _ARTIFACTS.all(connection, mission_no=number)]
 
 
-def artifact(connection: sqlite3.Connection, pid: str, name: str) -> FileRecord | None:
+def artifact(connection: Connection, pid: str, name: str) -> FileRecord | None:
     """Return a mission's named result with its content."""
     number = numbers.mission_no(connection, pid)
     row = _ARTIFACT.one(connection, mission_no=number, name=name)

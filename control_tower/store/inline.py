@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Self
 
 from control_tower.store import migrations
-from control_tower.store.core import Core, DatabaseBroken, DatabaseBusy, DiskFull, Outcome
+from control_tower.store.core import Core, Outcome
+from control_tower.store.database import DatabaseBroken, DatabaseBusy, DiskFull, SqliteDatabase
 from control_tower.store.delivery import Delivery
 from control_tower.store.engine import connect_writer
 from control_tower.store.readers import InlineReaders
 from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
-from control_tower.store.sqlite_store import prepare
 from control_tower.store.writer import RETRY_S
 from control_tower.unit import StoreFailed, Unit
 from events.log import Publish
@@ -64,7 +64,7 @@ class InlineStore(Reading):
         self._on_fatal = on_fatal
         self._scheduled = False
         self._scopes = Scopes()
-        self._core = Core(connection, self._scopes)
+        self._core = Core(SqliteDatabase(connection), self._scopes)
         self._epoch = self._core.epoch
         self._readers = InlineReaders(connection)
         self._delivery = Delivery(
@@ -90,7 +90,7 @@ class InlineStore(Reading):
         connection = connect_writer(path, connection_type)
         if path == MEMORY:
             connection.deserialize(_empty_database())
-        prepare(connection, epoch)
+        migrations.prepare(connection, epoch)
         return cls(connection, publish, auto=auto, on_fatal=on_fatal)
 
     def submit(self, unit: Unit) -> None:

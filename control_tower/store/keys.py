@@ -1,13 +1,11 @@
 """Idempotency keys: their row, read by the writer and by readers alike."""
 
-import sqlite3
-
 import msgspec
 from sqlalchemy import bindparam, select
 
 from control_tower.records import KeyRecord
 from control_tower.store import numbers
-from control_tower.store.statements import Query
+from control_tower.store.statements import Connection, Query
 from control_tower.store.tables import idempotency_keys
 
 _KEY = Query(
@@ -23,14 +21,12 @@ _KEY = Query(
 )
 
 
-def key(connection: sqlite3.Connection, user_id: str, name: str) -> KeyRecord | None:
+def key(connection: Connection, user_id: str, name: str) -> KeyRecord | None:
     """Return an idempotency key's record."""
     return find_key(connection, numbers.user_no(connection, user_id), user_id, name)
 
 
-def find_key(
-    connection: sqlite3.Connection, user_no: int, user_id: str, key: str
-) -> KeyRecord | None:
+def find_key(connection: Connection, user_no: int, user_id: str, key: str) -> KeyRecord | None:
     """Return an idempotency key's record; ``reply["offset"]`` is its unit's first offset."""
     row = _KEY.one(connection, user_no=user_no, key=key)
     if row is None:

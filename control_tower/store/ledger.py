@@ -1,14 +1,13 @@
 """What the writer knows of sessions, missions and users, so that it need not ask.
 
-This process is the only writer of its database, so a row once read or written stays true until
-the writer changes it. Guards and requirements are therefore checked against memory, and a row is
-read at most once. Changes are staged for the length of a transaction: :meth:`Ledger.keep` after
-its commit, :meth:`Ledger.forget` after a rollback. (An engine with several writers must read under
-row locks instead: its ledger keeps nothing between transactions.)
+This process is the only writer of its database (SQLite: it holds the folder's lock; PostgreSQL:
+each transaction checks that it still holds the seat), so a row once read or written stays true
+until the writer changes it. Guards and requirements are therefore checked against memory, and a
+row is read at most once. Changes are staged for the length of a transaction: :meth:`Ledger.keep`
+after its commit, :meth:`Ledger.forget` after a rollback.
 """
 
 import copy
-import sqlite3
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -16,7 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select
 
 from control_tower.records import ProcessControlBlock, SessionRecord
-from control_tower.store.statements import Query
+from control_tower.store.statements import Connection, Query
 from control_tower.store.tables import messages, missions, sessions, users
 
 CAPACITY = 16_384
@@ -130,7 +129,7 @@ class _Shelf(Generic[Entry]):
 class Ledger:
     """The writer's memory over its own connection."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     _sessions: _Shelf[SessionEntry] = field(init=False)
     _missions: _Shelf[MissionEntry] = field(init=False)
     _users: _Shelf[int] = field(init=False)

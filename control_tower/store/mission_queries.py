@@ -1,6 +1,5 @@
 """Reads of missions, their journals and interrupts, each a function of a reading connection."""
 
-import sqlite3
 from functools import lru_cache
 
 import msgspec
@@ -10,7 +9,7 @@ from control_tower.ports import InterruptQuery, MissionQuery
 from control_tower.records import InterruptRecord, ProcessControlBlock, StepRecord
 from control_tower.store import numbers
 from control_tower.store.numbers import filtered, scoped
-from control_tower.store.statements import Query
+from control_tower.store.statements import Connection, Query
 from control_tower.store.tables import interrupts, missions, steps
 
 _decode_mission = msgspec.json.Decoder(ProcessControlBlock).decode
@@ -34,7 +33,7 @@ _INTERRUPT = Query(
 )
 
 
-def mission(connection: sqlite3.Connection, pid: str) -> ProcessControlBlock | None:
+def mission(connection: Connection, pid: str) -> ProcessControlBlock | None:
     """Return a mission."""
     row = _MISSION.one(connection, pid=pid)
     return None if row is None else _decode_mission(row[0])
@@ -55,7 +54,7 @@ def _missions(names: frozenset[str]) -> Query:
     )
 
 
-def list_missions(connection: sqlite3.Connection, query: MissionQuery) -> list[ProcessControlBlock]:
+def list_missions(connection: Connection, query: MissionQuery) -> list[ProcessControlBlock]:
     """Return a page of missions, newest first."""
     values = scoped(connection, query.user_id, query.session_id)
     if query.state is not None:
@@ -67,14 +66,14 @@ def list_missions(connection: sqlite3.Connection, query: MissionQuery) -> list[P
 
 
 def live_missions(
-    connection: sqlite3.Connection, after: str | None, limit: int
+    connection: Connection, after: str | None, limit: int
 ) -> list[ProcessControlBlock]:
     """Return a page of missions without an outcome, by pid."""
     rows = _LIVE.all(connection, after=after or "", most=limit)
     return [_decode_mission(record) for (record,) in rows]
 
 
-def list_steps(connection: sqlite3.Connection, pid: str) -> list[StepRecord]:
+def list_steps(connection: Connection, pid: str) -> list[StepRecord]:
     """Return a mission's journal."""
     number = numbers.mission_no(connection, pid)
     journal = []
@@ -86,7 +85,7 @@ def list_steps(connection: sqlite3.Connection, pid: str) -> list[StepRecord]:
     return journal
 
 
-def interrupt(connection: sqlite3.Connection, interrupt_id: str) -> InterruptRecord | None:
+def interrupt(connection: Connection, interrupt_id: str) -> InterruptRecord | None:
     """Return an interrupt."""
     row = _INTERRUPT.one(connection, interrupt_id=interrupt_id)
     return None if row is None else _decode_interrupt(row[0])
@@ -110,7 +109,7 @@ def _interrupts(names: frozenset[str], newest_first: bool) -> Query:
     )
 
 
-def list_interrupts(connection: sqlite3.Connection, query: InterruptQuery) -> list[InterruptRecord]:
+def list_interrupts(connection: Connection, query: InterruptQuery) -> list[InterruptRecord]:
     """Return a page of interrupts in the query's order."""
     values = scoped(connection, query.user_id, query.session_id)
     if query.mission_id is not None:

@@ -1,11 +1,10 @@
 """From ids as the outside knows them to the numbers that rows point at each other with."""
 
-import sqlite3
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
 
-from control_tower.store.statements import Query
+from control_tower.store.statements import Connection, Query
 from control_tower.store.tables import missions, sessions, users
 
 NOBODY = -1
@@ -16,29 +15,29 @@ _SESSION = Query(select(sessions.c.no).where(sessions.c.session_id == bindparam(
 _MISSION = Query(select(missions.c.no).where(missions.c.pid == bindparam("id")))
 
 
-def number_of(query: Query, connection: sqlite3.Connection, identity: str) -> int:
+def number_of(query: Query, connection: Connection, identity: str) -> int:
     """Return the number that ``query`` finds for the id, else :data:`NOBODY`."""
     row = query.one(connection, id=identity)
     return NOBODY if row is None else int(row[0])
 
 
-def user_no(connection: sqlite3.Connection, user_id: str) -> int:
+def user_no(connection: Connection, user_id: str) -> int:
     """Return a user's number."""
     return number_of(_USER, connection, user_id)
 
 
-def session_no(connection: sqlite3.Connection, session_id: str) -> int:
+def session_no(connection: Connection, session_id: str) -> int:
     """Return a session's number."""
     return number_of(_SESSION, connection, session_id)
 
 
-def mission_no(connection: sqlite3.Connection, pid: str) -> int:
+def mission_no(connection: Connection, pid: str) -> int:
     """Return a mission's number."""
     return number_of(_MISSION, connection, pid)
 
 
 def scoped(
-    connection: sqlite3.Connection, user_id: str | None, session_id: str | None
+    connection: Connection, user_id: str | None, session_id: str | None
 ) -> dict[str, object]:
     """Return the parameters of a filter by user and session; None is no filter."""
     values: dict[str, object] = {}

@@ -9,15 +9,14 @@ and at a larger one only if that was too empty. When a user has more lines than 
 offsets, walking the window is the cheaper way.
 """
 
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, select
 
 from control_tower.store.scopes import Scopes
-from control_tower.store.statements import Query, Row, one_of
+from control_tower.store.statements import Connection, Query, Row, one_of
 from control_tower.store.tables import events, meta, missions, sessions, users
 from events.log import Page
 from events.types import Committed, Scope
@@ -100,7 +99,7 @@ class Selection:
         )
 
 
-def select_topics(connection: sqlite3.Connection, topics: Sequence[str]) -> Selection:
+def select_topics(connection: Connection, topics: Sequence[str]) -> Selection:
     """Look the topics up. One that does not exist selects nothing."""
     selection = Selection()
     starts: list[int] = []
@@ -120,7 +119,7 @@ def select_topics(connection: sqlite3.Connection, topics: Sequence[str]) -> Sele
     return selection
 
 
-def _lines(connection: sqlite3.Connection, kind: str, name: str) -> Iterator[int]:
+def _lines(connection: Connection, kind: str, name: str) -> Iterator[int]:
     if kind == "session":
         row = _SESSION.one(connection, session_id=name)
         if row is not None:
@@ -133,7 +132,7 @@ def _lines(connection: sqlite3.Connection, kind: str, name: str) -> Iterator[int
 
 
 def read_page(
-    connection: sqlite3.Connection,
+    connection: Connection,
     scopes: Scopes,
     topics: Sequence[str],
     span: tuple[int, int],
@@ -148,10 +147,10 @@ def read_page(
         return Page((), upto)
     reading = _Reading(connection, scopes, selection, limit)
     if selection.everything:
-        reading.take(_EVERYTHING.cursor(connection, after=after, upto=upto))
+        reading.take(_EVERYTHING.along(connection, after, upto=upto))
     elif len(lines) == 1:
         line = next(iter(lines))
-        reading.take(_ONE_LINE.cursor(connection, line=line, after=after, upto=upto))
+        reading.take(_ONE_LINE.along(connection, after, line=line, upto=upto))
     else:
         reading.merge(lines, after, upto)
     return Page(tuple(reading.found), upto if reading.reached is None else reading.reached)
@@ -161,7 +160,7 @@ def read_page(
 class _Reading:
     """A page in the making. ``reached`` is set when it is full: how far it is complete."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     scopes: Scopes
     selection: Selection
     limit: int
@@ -178,7 +177,7 @@ class _Reading:
         while after < upto and self.reached is None:
             end = min(upto, after + width)
             if len(lines) > width:
-                self.take(_WALKED.cursor(self.connection, lines=listed, after=after, upto=end))
+                self.take(_WALKED.along(self.connection, after, lines=listed, upto=end))
                 after = end
             else:
                 seen, last = self.take(
@@ -187,7 +186,7 @@ class _Reading:
                 after = last if seen == most else end
             width *= _WINDOW_GROWTH
 
-    def take(self, rows: Iterator[Row]) -> tuple[int, int]:
+    def take(self, rows: Iterable[Row]) -> tuple[int, int]:
         """Take rows until the page is full; return how many were seen, and the last offset."""
         by_mission, by_line = self.scopes.by_mission, self.scopes.by_line
         found, selection = self.found, self.selection
@@ -211,7 +210,7 @@ class _Reading:
         return seen, offset
 
 
-def read_floor(connection: sqlite3.Connection, topics: Sequence[str]) -> int:
+def read_floor(connection: Connection, topics: Sequence[str]) -> int:
     """Return the lowest ``since`` from which nothing of the topics is missing."""
     floor = 0
     for topic in topics:
@@ -230,7 +229,7 @@ def read_floor(connection: sqlite3.Connection, topics: Sequence[str]) -> int:
     return floor
 
 
-def _user_floor(connection: sqlite3.Connection, user_id: str) -> int:
+def _user_floor(connection: Connection, user_id: str) -> int:
     user = _USER.one(connection, user_id=user_id)
     if user is None:
         return 0

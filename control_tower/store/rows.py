@@ -5,7 +5,6 @@ last one wins. What they say is staged in the ledger at the same time, so that t
 the same transaction sees it.
 """
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 from control_tower.records import KeyRecord, MessageRecord, ProcessControlBlock, StepRecord
 from control_tower.store import spending, text_index
 from control_tower.store.ledger import MissionEntry, SessionEntry
-from control_tower.store.statements import Query, Row, insert, upsert
+from control_tower.store.statements import Connection, Query, Row, insert, upsert
 from control_tower.store.tables import (
     artifacts,
     events,
@@ -109,14 +108,14 @@ class Rows:
     spent: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     keys: dict[tuple[int, str], KeyRecord] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
-    last: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)
+    last: list[Callable[[Connection], None]] = field(default_factory=list)
 
-    def write(self, connection: sqlite3.Connection, head: int) -> None:
+    def write(self, connection: Connection, head: int) -> None:
         """Write them all in the open transaction; ``head`` is the last offset given.
 
         Raises:
             Unfit: when a message to be replaced is not there.
-            sqlite3.Error: as the engine finds.
+            Exception: the driver's, as the engine finds.
         """
         _USERS.write(connection, self.users)
         _SESSIONS.write(connection, [_session_row(entry) for entry in self.sessions.values()])
@@ -141,7 +140,7 @@ class Rows:
         for statement in self.last:
             statement(connection)
 
-    def _write_missions(self, connection: sqlite3.Connection) -> None:
+    def _write_missions(self, connection: Connection) -> None:
         live: list[Row] = []
         ended: list[Row] = []
         for entry, pcb in self.missions.values():
@@ -149,7 +148,7 @@ class Rows:
         _LIVE_MISSIONS.write(connection, live)
         _ENDED_MISSIONS.write(connection, ended)
 
-    def _write_messages(self, connection: sqlite3.Connection) -> None:
+    def _write_messages(self, connection: Connection) -> None:
         if self.new_messages:
             _MESSAGES.write(connection, self.new_messages)
             text_index.add(connection, self.new_texts)
@@ -172,7 +171,7 @@ class Rows:
             if message.deleted_at is None:
                 text_index.add(connection, [(placed, message.content)])
 
-    def _write_files(self, connection: sqlite3.Connection) -> None:
+    def _write_files(self, connection: Connection) -> None:
         _FILES.write(connection, [row for row in self.files.values() if row is not None])
         for (session_no, name), row in self.files.items():
             if row is None:

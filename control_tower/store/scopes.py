@@ -6,14 +6,13 @@ threads at once: each step on the dicts is atomic under the interpreter's lock, 
 to a race is only read again.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from itertools import islice
 
 import msgspec
 from sqlalchemy import bindparam, select
 
-from control_tower.store.statements import Query
+from control_tower.store.statements import Connection, Query
 from control_tower.store.tables import missions, sessions, users
 from events.types import Scope
 
@@ -53,7 +52,7 @@ class Scopes:
         self.by_mission.update(newest)
         _trim(self.by_mission)
 
-    def of_mission(self, connection: sqlite3.Connection, no: int) -> Scope:
+    def of_mission(self, connection: Connection, no: int) -> Scope:
         """Return a mission's scope, read if it is not here yet."""
         scope = self.by_mission.get(no)
         if scope is None:
@@ -62,7 +61,7 @@ class Scopes:
             _trim(self.by_mission)
         return scope
 
-    def of_line(self, connection: sqlite3.Connection, no: int) -> Scope:
+    def of_line(self, connection: Connection, no: int) -> Scope:
         """Return the scope of a line's events outside missions, read if it is not here yet."""
         scope = self.by_line.get(no)
         if scope is None:
@@ -71,7 +70,7 @@ class Scopes:
         return scope
 
 
-def _line_scope(connection: sqlite3.Connection, no: int) -> Scope:
+def _line_scope(connection: Connection, no: int) -> Scope:
     if no < 0:
         row = _USER.one(connection, no=-no)
         return Scope(None, row[0]) if row else _TOWER
@@ -79,7 +78,7 @@ def _line_scope(connection: sqlite3.Connection, no: int) -> Scope:
     return Scope(row[0], row[1]) if row else _TOWER
 
 
-def _mission_scope(connection: sqlite3.Connection, no: int) -> Scope:
+def _mission_scope(connection: Connection, no: int) -> Scope:
     row = _MISSION.one(connection, no=no)
     if row is None:
         return _TOWER

@@ -1,6 +1,5 @@
 """Reads of sessions and messages, each a function of a reading connection."""
 
-import sqlite3
 from functools import lru_cache
 
 from sqlalchemy import bindparam, select
@@ -9,7 +8,7 @@ from control_tower.ports import SessionQuery
 from control_tower.records import MessageRecord, SessionRecord
 from control_tower.store import numbers
 from control_tower.store.numbers import filtered, scoped
-from control_tower.store.statements import Query, Row
+from control_tower.store.statements import Connection, Query, Row
 from control_tower.store.tables import messages, sessions, users
 
 _SESSION_COLUMNS = (
@@ -68,7 +67,7 @@ def _session_record(row: Row) -> SessionRecord:
     )
 
 
-def session(connection: sqlite3.Connection, session_id: str) -> SessionRecord | None:
+def session(connection: Connection, session_id: str) -> SessionRecord | None:
     """Return a session, deleted ones too."""
     row = _SESSION.one(connection, session_id=session_id)
     return None if row is None else _session_record(row)
@@ -93,7 +92,7 @@ def _sessions(names: frozenset[str]) -> Query:
     )
 
 
-def list_sessions(connection: sqlite3.Connection, query: SessionQuery) -> list[SessionRecord]:
+def list_sessions(connection: Connection, query: SessionQuery) -> list[SessionRecord]:
     """Return a page of sessions, newest activity first."""
     values = scoped(connection, query.user_id, None)
     names = set(values)
@@ -124,14 +123,14 @@ def _message_record(row: Row) -> MessageRecord:
     )
 
 
-def message(connection: sqlite3.Connection, message_id: str) -> MessageRecord | None:
+def message(connection: Connection, message_id: str) -> MessageRecord | None:
     """Return a message, deleted ones too."""
     row = _MESSAGE.one(connection, message_id=message_id)
     return None if row is None else _message_record(row)
 
 
 def list_messages(
-    connection: sqlite3.Connection, session_id: str, limit: int, offset: int
+    connection: Connection, session_id: str, limit: int, offset: int
 ) -> list[MessageRecord]:
     """Return a page of a session's messages, oldest first."""
     number = numbers.session_no(connection, session_id)
@@ -139,9 +138,7 @@ def list_messages(
     return [_message_record(row) for row in rows]
 
 
-def recent_messages(
-    connection: sqlite3.Connection, session_id: str, limit: int
-) -> list[MessageRecord]:
+def recent_messages(connection: Connection, session_id: str, limit: int) -> list[MessageRecord]:
     """Return a session's newest messages, oldest of them first."""
     number = numbers.session_no(connection, session_id)
     rows = _RECENT.all(connection, session_no=number, most=limit)

@@ -1,13 +1,10 @@
 """What each user spent on each UTC day: added to in the units that spend, read for limits."""
 
-import sqlite3
-
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects import sqlite
 
 from control_tower.quotas import ResourceUsage
 from control_tower.records import UserDay
-from control_tower.store.statements import DIALECT, Query, RowWrite
+from control_tower.store.statements import Connection, Query, conflicting
 from control_tower.store.tables import user_usage, users
 
 AMOUNTS = (
@@ -20,17 +17,13 @@ AMOUNTS = (
 )
 
 
-def _adding() -> RowWrite:
-    columns = ("user_no", "day", *AMOUNTS)
-    statement = sqlite.insert(user_usage).values({name: bindparam(name) for name in columns})
-    statement = statement.on_conflict_do_update(
-        index_elements=["user_no", "day"],
-        set_={name: user_usage.c[name] + statement.excluded[name] for name in AMOUNTS},
-    )
-    return RowWrite(str(statement.compile(dialect=DIALECT)), columns)
-
-
-ADD = _adding()
+ADD = conflicting(
+    user_usage,
+    ["user_no", "day"],
+    ("user_no", "day", *AMOUNTS),
+    AMOUNTS,
+    lambda name, added: user_usage.c[name] + added,
+)
 """Adds to a day, or begins it. A row is ``(user_no, day, *AMOUNTS)``."""
 
 _DAYS = Query(
@@ -46,13 +39,13 @@ _DAY = Query(
 )
 
 
-def user_day(connection: sqlite3.Connection, user_id: str, day: str) -> UserDay:
+def user_day(connection: Connection, user_id: str, day: str) -> UserDay:
     """Return what a user spent on a day; nothing, if they did not."""
     row = _DAY.one(connection, of_day=day, of_user=user_id)
     return UserDay(user_id=user_id, day=day) if row is None else _user_day(row, day)
 
 
-def user_days(connection: sqlite3.Connection, day: str) -> list[UserDay]:
+def user_days(connection: Connection, day: str) -> list[UserDay]:
     """Return what everybody spent on a day, by user."""
     return [_user_day(row, day) for row in _DAYS.all(connection, of_day=day)]
 

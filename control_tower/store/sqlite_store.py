@@ -8,33 +8,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from sqlalchemy import bindparam, update
-
 from control_tower.ports import Clock
-from control_tower.store import migrations
-from control_tower.store.core import Core, DatabaseBroken
+from control_tower.store.core import Core
+from control_tower.store.database import DatabaseBroken, SqliteDatabase
 from control_tower.store.delivery import Delivery
-from control_tower.store.engine import checkpoint, connect_writer, create_files
+from control_tower.store.engine import checkpoint, connect_reader, connect_writer, create_files
 from control_tower.store.lock import DataFolderLock, DataFolderUnusable
+from control_tower.store.migrations import prepare
 from control_tower.store.readers import ThreadReaders
-from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
-from control_tower.store.statements import Query
-from control_tower.store.tables import meta
+from control_tower.store.threaded import ThreadedStore
 from control_tower.store.writer import Writer, free_bytes
-from control_tower.unit import StoreFailed, Unit
 from events.log import Publish
-
-_BAPTISE = Query(update(meta).where(meta.c.epoch == "").values(epoch=bindparam("new_epoch")))
-
-
-def prepare(connection: sqlite3.Connection, epoch: str) -> None:
-    """Bring a database to the code's schema; a new one gets ``epoch`` as its epoch."""
-    migrations.upgrade(connection)
-    _BAPTISE.run(connection, new_epoch=epoch)
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,14 +34,6 @@ class _Opened:
     scopes: Scopes
     core: Core
 
-    def close(self) -> None:
-        """Let go of it."""
-        connection = self.core.connection
-        with suppress(sqlite3.Error):  # what is committed stands in the WAL
-            checkpoint(connection, "TRUNCATE")
-        connection.close()
-        self.lock.release()
-
     def wal_bytes(self) -> int:
         """Return the size of the WAL file."""
         try:
@@ -63,19 +42,8 @@ class _Opened:
             return 0
 
 
-class SqliteStore(Reading):
+class SqliteStore(ThreadedStore):
     """``ports.Store`` and ``events.log.LogReader`` over one SQLite file; see :meth:`open`."""
-
-    def __init__(
-        self, opened: _Opened, readers: ThreadReaders, writer: Writer, delivery: Delivery
-    ) -> None:
-        self._opened = opened
-        self._readers = readers
-        self._writer = writer
-        self._delivery = delivery
-        self._scopes = opened.scopes
-        self._epoch = opened.core.epoch
-        self._closed = False
 
     @classmethod
     async def open(
@@ -115,45 +83,21 @@ class SqliteStore(Reading):
         )
         delivery = Delivery(publish, writer.forgive, loop.call_soon, opened.core.head)
         writer.start(delivery)
-        return cls(opened, ThreadReaders(opened.path), writer, delivery)
+        readers = ThreadReaders(partial(connect_reader, opened.path))
+        return cls(
+            lock=opened.lock,
+            core=opened.core,
+            scopes=opened.scopes,
+            readers=readers,
+            writer=writer,
+            delivery=delivery,
+        )
 
-    @property
-    def operator_token(self) -> str:
-        """This process's own operator credential, as the lock file says it. Never log it."""
-        return self._opened.lock.holder.token
-
-    def announce(self, url: str) -> None:
-        """Write another URL into the lock file, once the server knows its port."""
-        self._opened.lock.announce(url)
-
-    def submit(self, unit: Unit) -> None:
-        """Hand a unit over. Never blocks; its completion comes on the event loop, in order."""
-        if self._closed:
-            closed = StoreFailed("the store is closed", outcome="rejected")
-            asyncio.get_running_loop().call_soon(self._delivery.deliver, [unit], [closed])
-        else:
-            self._writer.submit(unit)
-
-    async def close(self) -> None:
-        """Commit and deliver what waits, then let go of the folder. Twice is once."""
-        if self._closed:
-            return
-        self._closed = True
-        await self._writer.close()
-        self._delivery.finish()
-        await asyncio.to_thread(self._readers.close)
-        await asyncio.to_thread(self._opened.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
+    def _let_go(self) -> None:
+        """Move the WAL into the database, close it and let go of the folder."""
+        with suppress(sqlite3.Error):  # what is committed stands in the WAL
+            self._core.database.tidy("TRUNCATE")
+        super()._let_go()
 
 
 def _take(
@@ -171,6 +115,6 @@ def _take(
         prepare(connection, epoch)
         scopes = Scopes()
         wal = path.with_name(f"{path.name}-wal")
-        opened = _Opened(path, wal, lock, scopes, Core(connection, scopes))
+        opened = _Opened(path, wal, lock, scopes, Core(SqliteDatabase(connection), scopes))
         undo.pop_all()
     return opened

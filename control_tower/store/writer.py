@@ -10,12 +10,14 @@ What the disk may do, and what becomes of the units:
   so that results of running missions still fit;
 - locked by another process for too long: the group is refused, certainly not committed;
 - an I/O error: what was committed is unknown. Nothing is written ever after, and ``on_fatal`` is
-  told, on the loop.
+  told, on the loop;
+- away (a database server that restarts): the writer connects again until it can, and then asks
+  whether the group in which it was lost had been committed, so that nobody need be told
+  "unknown". Meanwhile units that are not critical are refused, and the others wait, in order.
 """
 
 import asyncio
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,16 +30,9 @@ from typing import TypeAlias
 
 import structlog
 
-from control_tower.store.core import (
-    Core,
-    DatabaseBroken,
-    DatabaseBusy,
-    DiskFull,
-    Outcome,
-    environment_error,
-)
+from control_tower.store.core import Core, Outcome
+from control_tower.store.database import DatabaseAway, DatabaseBroken, DatabaseBusy, DiskFull
 from control_tower.store.delivery import Delivery
-from control_tower.store.engine import checkpoint
 from control_tower.unit import Guard, StoreFailed, Unit
 
 RESERVE_BYTES = 64 << 20
@@ -81,6 +76,14 @@ def free_bytes(folder: Path) -> int:
 
 def _is_unit(entry: object) -> bool:
     return isinstance(entry, Unit)
+
+
+def _away() -> StoreFailed:
+    return StoreFailed("the database is away", outcome="rejected")
+
+
+def _lost() -> StoreFailed:
+    return StoreFailed("the database went away in the commit", outcome="unknown")
 
 
 def _disk_full() -> StoreFailed:
@@ -187,6 +190,8 @@ class Writer:
             outcomes = self._core.apply(units)
         except DiskFull as full:
             self._wait_for_room(full)
+        except DatabaseAway as away:
+            self._come_back(units, away)
         except DatabaseBusy:
             self._refuse_group(units, "the database is locked")
         except DatabaseBroken as error:
@@ -201,6 +206,32 @@ class Writer:
             self._unmoved += max(self._core.head - head, 1)
             self._checkpoint_if_due()
 
+    def _come_back(self, units: Sequence[Unit], away: DatabaseAway) -> None:
+        """Connect again, and go on with what the lost connection leaves behind."""
+        log.warning("store.away", held=len(self._held), error=str(away))
+        doubtful = units if self._core.in_doubt else ()
+        del self._held[: len(doubtful)]
+        while True:
+            try:
+                outcomes = self._core.recover()
+            except DatabaseAway:
+                if self._stopping:
+                    break
+                self._wait(_away)
+            except DatabaseBroken as error:
+                self._refuse(doubtful, _lost)
+                self._break(error)
+                return
+            else:
+                log.info("store.back", committed=outcomes is not None)
+                if outcomes is None:
+                    self._held[:0] = doubtful
+                else:
+                    self._hand_over(doubtful, outcomes)
+                return
+        self._refuse(doubtful, _lost)
+        self._give_up(_away)
+
     def _wait_for_room(self, full: DiskFull) -> None:
         """Refuse new work for a second; what else is held stays, in order."""
         log.warning("store.disk_full", held=len(self._held), error=str(full))
@@ -209,16 +240,26 @@ class Writer:
             if full.certain
             else lambda: StoreFailed("the disk is full", outcome="unknown", disk_full=True)
         )
+        if self._held:
+            self._wait(_disk_full)
+        if self._stopping:
+            self._give_up(_disk_full)
+
+    def _wait(self, reason: Callable[[], StoreFailed]) -> None:
+        """Take in what comes until the next try; refuse new work."""
         until = monotonic() + RETRY_S
-        while self._held and not self._stopping and (left_s := until - monotonic()) > 0:
+        self._refuse_new_work(reason)
+        while not self._stopping and (left_s := until - monotonic()) > 0:
             if len(self._held) >= _GROUP_UNITS:
                 sleep(left_s)
             else:
                 self._gather(partial(self._queue.get, timeout=left_s))
-                self._refuse_new_work(_disk_full)
-        if self._stopping:
-            self._refuse([entry for entry in self._held if isinstance(entry, Unit)], _disk_full)
-            self._held.clear()
+                self._refuse_new_work(reason)
+
+    def _give_up(self, reason: Callable[[], StoreFailed]) -> None:
+        """Refuse all that is held: the writer is told to end."""
+        self._refuse([entry for entry in self._held if isinstance(entry, Unit)], reason)
+        self._held.clear()
 
     def _break(self, error: DatabaseBroken) -> None:
         self._broken = True
@@ -261,10 +302,11 @@ class Writer:
 
     def _checkpoint(self, mode: str) -> None:
         self._unmoved = 0
+        database = self._core.database
         try:
-            checkpoint(self._core.connection, mode)
-        except sqlite3.Error as error:
-            meaning = environment_error(error)
+            database.tidy(mode)
+        except database.errors as error:
+            meaning = database.meaning(error)
             if isinstance(meaning, DatabaseBroken):
                 self._break(meaning)
             else:  # what is committed stands in the WAL; a later turn moves it

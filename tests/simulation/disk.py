@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from control_tower.store.core import Core, Outcome
+from control_tower.store.database import SqliteDatabase
 from control_tower.store.delivery import Delivery
 from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
@@ -97,7 +98,7 @@ class FaultyStore(Reading):
         self._on_broken = broken
         self._delivered = delivered
         self._scopes = Scopes()
-        self._core = Core(connection, self._scopes)
+        self._core = Core(SqliteDatabase(connection), self._scopes)
         self._epoch = self._core.epoch
         self._readers = SlowReaders(connection, weather, chance)
         self._queue: deque[Unit | Guard] = deque()

@@ -14,7 +14,7 @@ from control_tower import context as context_module
 from control_tower.commands import Caller
 from control_tower.limits import TowerLimits
 from control_tower.store.engine import connect_writer
-from control_tower.store.sqlite_store import prepare
+from control_tower.store.migrations import prepare
 from control_tower.tower import Tower
 from tests.rig.tower import CountedIds, Shelf
 from tests.simulation.auditor import Auditor

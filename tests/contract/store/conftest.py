@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.contract.store.kit import KINDS, Opener, StoreAndLog
+from tests.rig.postgres import emptied_database
 
 
 @pytest.fixture(params=KINDS)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Return an opener of one of the implementations."""
-    return Opener(request.param, tmp_path)
+    if request.param != "postgresql":
+        return Opener(request.param, tmp_path)
+    return Opener(request.param, tmp_path, emptied_database(request.getfixturevalue("postgres")))
 
 
 @pytest.fixture

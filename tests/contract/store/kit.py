@@ -20,6 +20,7 @@ from control_tower.records import (
 )
 from control_tower.states import Outcome, State
 from control_tower.store import InlineStore, SqliteStore
+from control_tower.store.postgres_store import PostgresStore
 from control_tower.unit import (
     Commit,
     Guard,
@@ -75,6 +76,7 @@ class Opener:
 
     kind: str
     folder: Path
+    database_url: str = ""
     published: Recorder = field(default_factory=Recorder)
     fatal: list[BaseException] = field(default_factory=list)
 
@@ -82,6 +84,15 @@ class Opener:
         """Open it; ``published`` goes on."""
         if self.kind == "inline":
             return InlineStore.open(self.folder / "inline.db", publish=self.published)
+        if self.kind == "postgresql":
+            return await PostgresStore.open(
+                self.database_url,
+                self.folder,
+                publish=self.published,
+                clock=StillClock(),
+                url="http://127.0.0.1:8000",
+                on_fatal=self.fatal.append,
+            )
         return await SqliteStore.open(
             self.folder,
             publish=self.published,
@@ -91,7 +102,7 @@ class Opener:
         )
 
 
-KINDS = ("inline", "sqlite")
+KINDS = ("inline", "sqlite", "postgresql")
 
 
 async def settled(store: Store, unit: Unit) -> Commit | UnitRefused:

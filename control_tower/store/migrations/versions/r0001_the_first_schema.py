@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 NO = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -20,10 +21,10 @@ def upgrade() -> None:
     op.create_table(
         "api_keys",
         sa.Column("no", NO, nullable=False),
-        sa.Column("key_sha256", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("user_id", sa.String(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("key_sha256", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("revoked_at", sa.Float()),
         sa.PrimaryKeyConstraint("no"),
@@ -32,9 +33,9 @@ def upgrade() -> None:
     op.create_table(
         "artifacts",
         sa.Column("mission_no", NO, autoincrement=False, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("session_no", NO, nullable=False),
-        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("media_type", TEXT, nullable=False),
         sa.Column("size", NO, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("updated_at", sa.Float(), nullable=False),
@@ -46,7 +47,7 @@ def upgrade() -> None:
         sa.Column("session_no", NO, nullable=False),
         sa.Column("mission_no", NO),
         sa.Column("root_no", NO),
-        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("offset"),
     )
@@ -54,8 +55,8 @@ def upgrade() -> None:
     op.create_table(
         "files",
         sa.Column("session_no", NO, autoincrement=False, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("media_type", TEXT, nullable=False),
         sa.Column("size", NO, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("updated_at", sa.Float(), nullable=False),
@@ -64,9 +65,9 @@ def upgrade() -> None:
     op.create_table(
         "idempotency_keys",
         sa.Column("user_no", NO, autoincrement=False, nullable=False),
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("body_sha256", sa.String(), nullable=False),
-        sa.Column("mission_id", sa.String()),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("body_sha256", TEXT, nullable=False),
+        sa.Column("mission_id", TEXT),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("reply", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("user_no", "key"),
@@ -74,12 +75,12 @@ def upgrade() -> None:
     op.create_table(
         "interrupts",
         sa.Column("no", NO, nullable=False),
-        sa.Column("interrupt_id", sa.String(), nullable=False),
+        sa.Column("interrupt_id", TEXT, nullable=False),
         sa.Column("mission_no", NO, nullable=False),
         sa.Column("session_no", NO, nullable=False),
         sa.Column("user_no", NO, nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("no"),
         sa.UniqueConstraint("interrupt_id"),
@@ -89,14 +90,14 @@ def upgrade() -> None:
     op.create_table(
         "messages",
         sa.Column("no", NO, nullable=False),
-        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("message_id", TEXT, nullable=False),
         sa.Column("session_no", NO, nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("content", sa.String(), nullable=False),
-        sa.Column("mission_id", sa.String()),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("content", TEXT, nullable=False),
+        sa.Column("mission_id", TEXT),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("edited_at", sa.Float()),
-        sa.Column("original_content", sa.String()),
+        sa.Column("original_content", TEXT),
         sa.Column("deleted_at", sa.Float()),
         sa.PrimaryKeyConstraint("no"),
         sa.UniqueConstraint("message_id"),
@@ -105,7 +106,7 @@ def upgrade() -> None:
     op.create_table(
         "meta",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("epoch", sa.String(), nullable=False),
+        sa.Column("epoch", TEXT, nullable=False),
         sa.Column("head", NO, nullable=False),
         sa.Column("floor", NO, nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -113,12 +114,12 @@ def upgrade() -> None:
     op.create_table(
         "missions",
         sa.Column("no", NO, nullable=False),
-        sa.Column("pid", sa.String(), nullable=False),
+        sa.Column("pid", TEXT, nullable=False),
         sa.Column("session_no", NO, nullable=False),
         sa.Column("user_no", NO, nullable=False),
         sa.Column("root_no", NO, nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("outcome", sa.String()),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("outcome", TEXT),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("token", NO, nullable=False),
         sa.Column("first_offset", NO, nullable=False),
@@ -137,7 +138,7 @@ def upgrade() -> None:
     op.create_index("missions_user", "missions", ["user_no"])
     op.create_table(
         "nodes",
-        sa.Column("node", sa.String(), nullable=False),
+        sa.Column("node", TEXT, nullable=False),
         sa.Column("token", NO, nullable=False),
         sa.Column("joined_at", sa.Float(), nullable=False),
         sa.Column("lease_until", sa.Float(), nullable=False),
@@ -147,9 +148,9 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("no", NO, nullable=False),
-        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("session_id", TEXT, nullable=False),
         sa.Column("user_no", NO, nullable=False),
-        sa.Column("title", sa.String()),
+        sa.Column("title", TEXT),
         sa.Column("message_count", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("last_activity", sa.Float(), nullable=False),
@@ -164,7 +165,7 @@ def upgrade() -> None:
         "steps",
         sa.Column("no", NO, nullable=False),
         sa.Column("mission_no", NO, nullable=False),
-        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("step", TEXT, nullable=False),
         sa.Column("offset", NO),
         sa.Column("record", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("no"),
@@ -173,20 +174,20 @@ def upgrade() -> None:
     op.create_table(
         "tool_calls",
         sa.Column("no", NO, nullable=False),
-        sa.Column("tool", sa.String(), nullable=False),
-        sa.Column("pid", sa.String(), nullable=False),
-        sa.Column("step", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("tool", TEXT, nullable=False),
+        sa.Column("pid", TEXT, nullable=False),
+        sa.Column("step", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("latency_ms", sa.Float(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
-        sa.Column("error", sa.String()),
+        sa.Column("error", TEXT),
         sa.PrimaryKeyConstraint("no"),
     )
     op.create_index("tool_calls_tool", "tool_calls", ["tool"])
     op.create_table(
         "user_usage",
         sa.Column("user_no", NO, autoincrement=False, nullable=False),
-        sa.Column("day", sa.String(), nullable=False),
+        sa.Column("day", TEXT, nullable=False),
         sa.Column("missions", sa.Integer(), nullable=False),
         sa.Column("llm_calls", NO, nullable=False),
         sa.Column("tool_calls", NO, nullable=False),
@@ -198,7 +199,7 @@ def upgrade() -> None:
     op.create_table(
         "users",
         sa.Column("no", NO, nullable=False),
-        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("user_id", TEXT, nullable=False),
         sa.Column("floor", NO, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("no"),
         sa.UniqueConstraint("user_id"),
@@ -209,6 +210,15 @@ def upgrade() -> None:
             "CREATE VIRTUAL TABLE messages_text USING fts5("
             "content, content='', tokenize='unicode61 remove_diacritics 2')"
         )
+    else:
+        op.execute("CREATE TABLE messages_text (place bigint PRIMARY KEY, words tsvector NOT NULL)")
+        op.execute("CREATE INDEX messages_text_words ON messages_text USING gin (words)")
+        op.execute(
+            "CREATE TABLE seat (id integer PRIMARY KEY CHECK (id = 1), token bigint NOT NULL,"
+            " turn bigint NOT NULL, node varchar NOT NULL, url varchar NOT NULL,"
+            " lease_until double precision NOT NULL)"
+        )
+        op.execute("INSERT INTO seat VALUES (1, 0, 0, '', '', 0)")
 
 
 def downgrade() -> None:

