@@ -155,9 +155,7 @@ def newest_tool_calls(connection: Connection, most: int) -> list[ToolCallRecord]
     ]
 
 
-def prove_calls(
-    connection: Connection, calls: Sequence[tuple[str, str]]
-) -> list[CallProof]:
+def prove_calls(connection: Connection, calls: Sequence[tuple[str, str]]) -> list[CallProof]:
     """Return what the store holds of each call, given as (mission, step), in their order."""
     return [_proof(connection, pid, step) for pid, step in calls]
 
