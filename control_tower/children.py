@@ -13,6 +13,7 @@ from control_tower.journal import Journal
 from control_tower.lifecycle import DEADLINE, PARENT_ENDED, Lifecycle
 from control_tower.memory import Memory
 from control_tower.outcomes import complete, fail, new_record
+from control_tower.patience import patiently
 from control_tower.ports import Catalog, Store
 from control_tower.process import Change, Process, Proposal, scope_of
 from control_tower.quotas import ResourceUsage
@@ -87,7 +88,7 @@ class Family:
             return
 
         async def later() -> None:
-            child = await self.store.mission(child_pid)
+            child = await patiently(partial(self.store.mission, child_pid))
             if child is not None and child.state is State.TERMINATED:
                 self.host.post(process, partial(self.joined, child))
 

@@ -9,11 +9,13 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from control_tower.calls import Call, FunctionCall, History, Kind, Spent
 from control_tower.canonical import sha256_hex
 from control_tower.errors import AgentError, KernelBug, ModelFailed, ToolTimeout
 from control_tower.outcomes import agent_error_of, as_json
+from control_tower.patience import patiently
 from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
 from control_tower.quotas import ResourceUsage
 from control_tower.records import ProcessControlBlock, StepRecord
@@ -25,6 +27,12 @@ TOOL_CALL = ResourceUsage(tool_calls=1)
 
 _CHARGES = {Kind.TOOL: TOOL_CALL, Kind.LLM: ResourceUsage(llm_calls=1)}
 """What an attempt is charged that failed: it was made all the same."""
+
+LEASE_NEEDED_S = 3.0
+"""What must be left of a node's lease for an effect to begin: its intent may have been committed
+just before the machine was suspended, and another node decides about it once the lease is over."""
+
+LEASE_LOOK_S = 0.1
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,6 +62,7 @@ class Attempts:
         )
         began = time.perf_counter()
         charge = _CHARGES.get(call.kind, ResourceUsage())
+        await self._until_ours()
         try:
             end = await self._make(pcb, call, record, effect)
         except _TimedOut:
@@ -72,6 +81,11 @@ class Attempts:
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         writes = tuple(effect.writes) if end.error is None else ()
         return replace(end, latency_ms=latency_ms, writes=writes)
+
+    async def _until_ours(self) -> None:
+        """Wait until an effect that begins now surely begins before another node takes over."""
+        while self.store.lease_left_s() < LEASE_NEEDED_S:  # noqa: ASYNC110 - a thread renews it
+            await asyncio.sleep(LEASE_LOOK_S)
 
     async def _make(
         self, pcb: ProcessControlBlock, call: Call, record: StepRecord, effect: EffectContext
@@ -109,7 +123,7 @@ class Attempts:
                 "content": message.content,
                 "created_at": rfc3339(message.created_at),
             }
-            for message in await self.store.recent_messages(session_id, limit)
+            for message in await patiently(partial(self.store.recent_messages, session_id, limit))
         ]
 
 

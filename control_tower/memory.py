@@ -6,12 +6,14 @@ There is never more than one process of a mission: loads of the same mission sha
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 
 from control_tower.budget import Budget
 from control_tower.journal import Journal
+from control_tower.patience import patiently
 from control_tower.ports import InterruptQuery, Store
 from control_tower.process import Process, scope_of
 from control_tower.records import ProcessControlBlock
@@ -125,7 +127,7 @@ class Memory:
             return
 
         async def later() -> None:
-            loaded = await self.load(pid)
+            loaded = await patiently(partial(self.load, pid))
             if loaded is not None:
                 act(loaded)
             elif ended is not None:

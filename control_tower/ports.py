@@ -88,6 +88,9 @@ class Store(Protocol):
     def submit(self, unit: Unit) -> None:
         """Hand a unit over. Never blocks; completions come on the event loop, in order."""
 
+    def lease_left_s(self) -> float:
+        """Return for how long this process surely is the only one that acts on the world."""
+
     async def mission(self, pid: str) -> ProcessControlBlock | None:
         """Return a mission's row."""
 

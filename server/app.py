@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from agents import Executor
 from control_tower.sessions import Sessions
-from control_tower.store import SqliteStore
+from control_tower.store import Occupant
 from control_tower.tower import Tower
 from control_tower.unit import Unit
 from events.bridge import Bridge
@@ -107,18 +107,23 @@ async def running(
     url: str,
     on_fatal: Callable[[BaseException], None],
     apps: Iterable[str] = (),
+    standing_by: Callable[[Occupant], None] | None = None,
 ) -> AsyncIterator[Running]:
-    """Open the data folder and run a tower over it.
+    """Open the data folder, or the database, and run a tower over it.
 
     Args:
         settings: checked.
         url: where the server will be reached; written into the lock file.
-        on_fatal: called when the disk fails; must end the process.
+        on_fatal: called when the disk fails, or another tower has taken the database over; must
+            end the process.
         apps: files and modules that register agents and tools, beside the settings' own.
+        standing_by: told who serves the database while we wait for it; without it nobody waits.
 
     Raises:
         DataFolderLocked: when another process serves the folder.
         DataFolderUnusable: when it can't be opened.
+        SeatTaken: when another tower serves the database.
+        DatabaseUnusable: when that can't be reached or must be upgraded.
         SchemaTooNew: when a newer version made it.
         AppLoadError: when an app can't be imported.
         RegistrationError: when the settings describe an MCP server wrongly.
@@ -129,8 +134,13 @@ async def running(
     # before the hub is put behind the counter.
     counting = Counting(counts)
     bridge = Bridge(LocalBus(counting))
-    store = await SqliteStore.open(
-        settings.data_dir, publish=bridge, clock=clock, url=url, on_fatal=on_fatal
+    store = await parts.open_store(
+        settings,
+        publish=bridge,
+        clock=clock,
+        url=url,
+        on_fatal=on_fatal,
+        standing_by=standing_by,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

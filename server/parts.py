@@ -1,8 +1,10 @@
 """The parts of a tower as the settings want them. ``app.py`` plugs them together."""
 
 import html
+import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import ModuleType
 
 import structlog
 
@@ -16,19 +18,62 @@ from agents.tool_context import Search
 from control_tower.limits import TowerLimits
 from control_tower.ports import Clock, Store
 from control_tower.sessions import hit_json
-from control_tower.store import SqliteStore
+from control_tower.store import Occupant, SqliteStore, ThreadedStore
+from events.log import Publish
 from events.payloads import JsonObject
 from server.auth import Verifier
 from server.auth_jwt import JwtVerifier
 from server.auth_keys import Keyring
 from server.health import Check, Finding, LoopLag, check_disk
 from server.services import Services
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 
 RECALLED_CALLS = 20_000
 """The most tool calls of the last day that are read at start: about 50 ms."""
 
 log = structlog.get_logger(__name__)
+
+
+def postgres() -> ModuleType:
+    """Return the module of the store over PostgreSQL, which an extra of the package is needed for.
+
+    Raises:
+        SettingsError: when it is not installed.
+    """
+    try:
+        return importlib.import_module("control_tower.store.postgres_store")
+    except ModuleNotFoundError as missing:
+        if missing.name != "psycopg":
+            raise
+        raise SettingsError(
+            "TOWER_DATABASE_URL needs the driver: pip install 'control-tower[postgres]'"
+        ) from None
+
+
+async def open_store(
+    settings: Settings,
+    *,
+    publish: Publish,
+    clock: Clock,
+    url: str,
+    on_fatal: Callable[[BaseException], None],
+    standing_by: Callable[[Occupant], None] | None = None,
+) -> ThreadedStore:
+    """Open the store that the settings name; see the ``open`` of each."""
+    if settings.database_url is None:
+        return await SqliteStore.open(
+            settings.data_dir, publish=publish, clock=clock, url=url, on_fatal=on_fatal
+        )
+    store: ThreadedStore = await postgres().PostgresStore.open(
+        settings.database_url,
+        settings.data_dir,
+        publish=publish,
+        clock=clock,
+        url=url,
+        on_fatal=on_fatal,
+        standing_by=standing_by,
+    )
+    return store
 
 
 def load_registry(apps: Iterable[str]) -> Registry:
@@ -100,7 +145,7 @@ def _plain(snippet: str) -> str:
     return html.unescape(snippet.replace("<mark>", "").replace("</mark>", ""))
 
 
-async def recall_health(store: SqliteStore, tools: Executor, clock: Clock) -> None:
+async def recall_health(store: ThreadedStore, tools: Executor, clock: Clock) -> None:
     """Tell the executor how its tools worked before the start: a restart forgets nothing."""
     since = clock.now() - DAY_S
     for call in reversed(await store.newest_tool_calls(RECALLED_CALLS)):
@@ -110,7 +155,7 @@ async def recall_health(store: SqliteStore, tools: Executor, clock: Clock) -> No
 
 
 def checks(
-    services: Services, store: SqliteStore, models: ModelTable, servers: McpServers, lag: LoopLag
+    services: Services, store: ThreadedStore, models: ModelTable, servers: McpServers, lag: LoopLag
 ) -> dict[str, Check]:
     """Return what readiness asks, by the component's name."""
 

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     data_dir: Path = Field(Path("./data"), description="the SQLite file, workspaces, lock")
     database_url: str | None = Field(
-        None, description="postgresql://… for many processes (default: SQLite in the data folder)"
+        None, description="postgresql://… to survive a machine (default: SQLite in the data folder)"
     )
     redis_url: str | None = Field(None, description="the bus between processes")
     apps: Names = Field((), description="modules or files that register agents and tools")
@@ -353,10 +353,15 @@ def _check_safety(settings: Settings) -> None:
             "who connects would be operator.\nSet TOWER_AUTH=jwt with TOWER_JWT_SECRET or "
             "TOWER_JWT_JWKS, or TOWER_AUTH=keys, or listen on 127.0.0.1."
         )
-    if settings.database_url or settings.redis_url:
+    url = settings.database_url
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(
-            "TOWER_DATABASE_URL and TOWER_REDIS_URL are for many processes, which this version "
-            "does not have yet; without them it keeps everything in TOWER_DATA_DIR."
+            "TOWER_DATABASE_URL is postgresql://…; without it everything is kept in TOWER_DATA_DIR."
+        )
+    if settings.redis_url:
+        raise SettingsError(
+            "TOWER_REDIS_URL is for servers that share their live events, which this version does "
+            "not have yet; servers that stand by for each other need TOWER_DATABASE_URL only."
         )
     if settings.auth == "jwt" and not (settings.jwt_secret or settings.jwt_jwks):
         raise SettingsError("TOWER_AUTH=jwt needs TOWER_JWT_SECRET or TOWER_JWT_JWKS.")

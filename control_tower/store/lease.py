@@ -44,7 +44,7 @@ class Lease:
     ) -> None:
         self._connect = connect
         self._meaning = meaning
-        self._token = token
+        self.token = token
         self._until = taken_at + seat.LEASE_S
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class Lease:
         asked_at = suspended_time()
         if self._connection is None:
             self._connection = self._connect()
-        seat.renew(self._connection, self._token)
+        seat.renew(self._connection, self.token)
         self._until = asked_at + seat.LEASE_S
 
     def _drop(self) -> None:

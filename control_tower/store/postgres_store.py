@@ -1,17 +1,17 @@
 """The store over PostgreSQL: the same tables, written by whoever holds the seat."""
 
 import asyncio
-import os
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 import psycopg
+import structlog
 
 from control_tower.ports import Clock
 from control_tower.store import migrations, seat
@@ -24,6 +24,7 @@ from control_tower.store.postgres import PostgresConnection, connect, conninfo_o
 from control_tower.store.postgres_database import PostgresDatabase
 from control_tower.store.readers import ThreadReaders
 from control_tower.store.scopes import Scopes
+from control_tower.store.seat import DatabaseUnusable, Occupant, SeatTaken
 from control_tower.store.threaded import ThreadedStore
 from control_tower.store.writer import Writer
 from events.log import Publish
@@ -31,38 +32,25 @@ from events.log import Publish
 NODE_NAME = "node"
 """The file that names a data folder, and so a tower, from one start to the next."""
 
+TRY_S = 1.0
+"""How often who stands by looks whether the seat is free."""
 
-class DatabaseUnusable(Exception):
-    """The database server can't be used: not reached, no rights, a schema to be upgraded."""
-
-
-class SeatTaken(Exception):
-    """Another tower serves this database.
-
-    Attributes:
-        occupant: who it is.
-    """
-
-    def __init__(self, occupant: seat.Occupant) -> None:
-        super().__init__(f"the database is served by {occupant.node} at {occupant.url}")
-        self.occupant = occupant
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
-class _Opened:
+class _Seated:
     """A database in which the seat is ours."""
 
-    lock: DataFolderLock
     scopes: Scopes
     core: Core
-    seat: seat.Seat
+    token: int
     taken_at: float
 
 
 class PostgresStore(ThreadedStore):
     """``ports.Store`` and ``events.log.LogReader`` over PostgreSQL; see :meth:`open`."""
 
-    _opened: _Opened
     _lease: Lease
 
     @classmethod
@@ -75,48 +63,50 @@ class PostgresStore(ThreadedStore):
         clock: Clock,
         url: str,
         on_fatal: Callable[[BaseException], None],
+        standing_by: Callable[[Occupant], None] | None = None,
     ) -> Self:
         """Take the seat in the database and begin to serve it.
 
         An empty database gets its tables; an older schema is left to ``tower db upgrade``.
         Committed events go to ``publish`` on the running loop. ``on_fatal`` is called there once,
         if another tower takes over: the process must then end. ``data_dir`` says who we are: a
-        tower that was killed gets its seat back at once.
+        tower that was killed gets its seat back at once. With ``standing_by`` a seat that another
+        holds is waited for, however long, and each look at who holds it is told.
 
         Raises:
-            SeatTaken: when another tower holds the seat.
+            SeatTaken: when another tower holds the seat, and nobody stands by.
             DataFolderLocked: when another process uses ``data_dir``.
             DatabaseUnusable: when the server or the folder can't be used.
             SchemaTooNew: when a newer version of the program made the tables.
         """
         loop = asyncio.get_running_loop()
         epoch = f"{int(clock.now()):x}-{secrets.token_hex(4)}"
+        lock = await asyncio.to_thread(_lock, data_dir, url)
         try:
-            opened = await asyncio.to_thread(_take, database_url, data_dir, url, epoch)
-        except (OSError, psycopg.Error, DatabaseAway, DatabaseBroken) as error:
-            raise DatabaseUnusable(str(error)) from error
-        writer = Writer(opened.core, loop, on_fatal, _endless, _nothing)
-        delivery = Delivery(publish, writer.forgive, loop.call_soon, opened.core.head)
+            seated = await _sit_down(database_url, node_of(data_dir), url, epoch, standing_by)
+        except BaseException:
+            lock.release()
+            raise
+        writer = Writer(seated.core, loop, on_fatal, _endless, _nothing)
+        delivery = Delivery(publish, writer.forgive, loop.call_soon, seated.core.head)
         writer.start(delivery)
         connecting = partial(connect, database_url)
-        readers = ThreadReaders(connecting, meaning_of)
         store = cls(
-            lock=opened.lock,
-            core=opened.core,
-            scopes=opened.scopes,
-            readers=readers,
+            lock=lock,
+            core=seated.core,
+            scopes=seated.scopes,
+            readers=ThreadReaders(connecting, meaning_of),
             writer=writer,
             delivery=delivery,
         )
-        store._opened = opened
-        store._lease = Lease(connecting, meaning_of, opened.seat.token, opened.taken_at, on_fatal)
+        store._lease = Lease(connecting, meaning_of, seated.token, seated.taken_at, on_fatal)
         store._lease.start()
         return store
 
     @property
     def token(self) -> int:
         """The fencing token under which this process writes."""
-        return self._opened.seat.token
+        return self._lease.token
 
     def lease_left_s(self) -> float:
         """Return for how long nobody else can have taken over."""
@@ -125,9 +115,8 @@ class PostgresStore(ThreadedStore):
     def _let_go(self) -> None:
         """Leave the seat, so that another can take it at once, and close everything."""
         self._lease.close()
-        connection = self._core.database.connection
         with suppress(psycopg.Error):  # with the server away the lease runs out by itself
-            seat.leave(connection, self.token)
+            seat.leave(self._core.database.connection, self.token)
         super()._let_go()
 
 
@@ -141,24 +130,62 @@ def _nothing() -> int:
     return 0
 
 
-def _take(database_url: str, data_dir: Path, url: str, epoch: str) -> _Opened:
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as undo:
-        lock = DataFolderLock(data_dir, url)
-        undo.callback(lock.release)
-        connection = connect(database_url)
-        undo.callback(connection.close)
+def _lock(data_dir: Path, url: str) -> DataFolderLock:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return DataFolderLock(data_dir, url)
+    except OSError as error:
+        raise DatabaseUnusable(f"{data_dir} can't be used: {error.strerror}") from error
+
+
+async def _sit_down(
+    database_url: str,
+    node: str,
+    url: str,
+    epoch: str,
+    standing_by: Callable[[Occupant], None] | None,
+) -> _Seated:
+    while True:
+        try:
+            found = await asyncio.to_thread(_try_to_sit_down, database_url, node, url, epoch)
+        except DatabaseAway as away:
+            if standing_by is None:
+                raise DatabaseUnusable(str(away)) from away
+            log.warning("store.away", error=str(away))
+        except (psycopg.Error, DatabaseBroken) as error:
+            raise DatabaseUnusable(str(error)) from error
+        else:
+            if isinstance(found, _Seated):
+                return found
+            if standing_by is None:
+                raise SeatTaken(found)
+            standing_by(found)
+        await asyncio.sleep(TRY_S)
+
+
+def _try_to_sit_down(database_url: str, node: str, url: str, epoch: str) -> _Seated | Occupant:
+    connection = connect(database_url)
+    try:
         make_tables(connection, database_url)
         taken_at = suspended_time()
-        taken = seat.take(connection, node_of(data_dir), url)
+        taken = seat.take(connection, node, url)
         if taken is None:
-            raise SeatTaken(seat.occupant(connection))
+            found = seat.occupant(connection)
+            connection.close()
+            return found
         migrations.baptise(connection, epoch)
         scopes = Scopes()
         database = PostgresDatabase(connection, partial(connect, database_url), taken.token)
-        opened = _Opened(lock, scopes, Core(database, scopes), taken, taken_at)
-        undo.pop_all()
-    return opened
+        return _Seated(scopes, Core(database, scopes), taken.token, taken_at)
+    except psycopg.Error as error:
+        connection.close()
+        meaning = meaning_of(error)
+        if isinstance(meaning, DatabaseAway):
+            raise meaning from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
 
 
 def make_tables(connection: PostgresConnection, database_url: str) -> None:
@@ -189,14 +216,34 @@ def upgrade(connection: PostgresConnection, database_url: str) -> None:
         migrations.upgrade_server(connection, driver)
 
 
+def upgrade_tables(database_url: str) -> tuple[str | None, str]:
+    """Bring a database to the code's schema; return its revision before and after.
+
+    Raises:
+        DatabaseUnusable: when it can't be reached, or a tower serves it.
+        SchemaTooNew: when its schema is none of ours.
+    """
+    try:
+        connection = connect(database_url)
+    except (psycopg.Error, DatabaseAway) as error:
+        raise DatabaseUnusable(str(error)) from error
+    try:
+        before = migrations.schema_of(connection)
+        if before is not None and (holder := seat.occupant(connection)).left_s > 0:
+            raise DatabaseUnusable(f"{holder.node} at {holder.url} serves it; stop that first")
+        upgrade(connection, database_url)
+    finally:
+        connection.close()
+    return before, migrations.SCHEMA
+
+
 def node_of(data_dir: Path) -> str:
     """Return the name of a data folder: made once, with the machine's name to be read by people."""
     path = data_dir / NODE_NAME
-    try:
+    with suppress(FileNotFoundError):
         return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{name}\n")
-        return name
+    name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    draft = path.with_suffix(".new")
+    draft.write_text(f"{name}\n", encoding="utf-8")
+    draft.replace(path)  # whole or not at all: half a name could be another's
+    return name

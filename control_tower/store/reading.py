@@ -1,5 +1,6 @@
 """The reads that every store has: ``ports.Store`` and ``events.log.LogReader`` over readers."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
@@ -50,6 +51,10 @@ class Reading:
     def head(self) -> int:
         """The last offset whose unit's completion has run on the loop; 0 for an empty log."""
         return self._delivery.head
+
+    def lease_left_s(self) -> float:
+        """Return for how long this process surely is the only one that acts; alone, for ever."""
+        return math.inf
 
     async def read(self, topics: Sequence[str], after: int, upto: int, limit: int = 512) -> Page:
         """Return a page of the log; see ``LogReader``."""

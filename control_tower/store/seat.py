@@ -29,7 +29,6 @@ _RENEW = """
     UPDATE seat SET lease_until = extract(epoch FROM clock_timestamp())::float8 + %s
     WHERE id = 1 AND token = %s RETURNING turn
 """
-_MOVE = "UPDATE seat SET url = %s WHERE id = 1 AND token = %s"
 _LEAVE = "UPDATE seat SET lease_until = 0 WHERE id = 1 AND token = %s"
 _WHO = """
     SELECT node, url, token, turn, lease_until - extract(epoch FROM clock_timestamp())::float8
@@ -47,6 +46,10 @@ class SeatLost(DatabaseBroken):
         super().__init__("another tower has taken over this database")
 
 
+class DatabaseUnusable(Exception):
+    """The database server can't be used: not reached, no rights, a schema to be upgraded."""
+
+
 @dataclass(slots=True, frozen=True)
 class Occupant:
     """Who holds the seat, as the database says it.
@@ -62,6 +65,18 @@ class Occupant:
     token: int
     turn: int
     left_s: float
+
+
+class SeatTaken(Exception):
+    """Another tower serves this database.
+
+    Attributes:
+        occupant: who it is.
+    """
+
+    def __init__(self, occupant: Occupant) -> None:
+        super().__init__(f"the database is served by {occupant.node} at {occupant.url}")
+        self.occupant = occupant
 
 
 @dataclass(slots=True, frozen=True)
@@ -94,11 +109,6 @@ def renew(connection: Connection, token: int, lease_s: float = LEASE_S) -> None:
     """
     if connection.execute(_RENEW, (lease_s, token)).fetchone() is None:
         raise SeatLost
-
-
-def move(connection: Connection, token: int, url: str) -> None:
-    """Say another URL, once the server knows its port."""
-    connection.execute(_MOVE, (url, token))
 
 
 def leave(connection: Connection, token: int) -> None:

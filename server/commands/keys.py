@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from control_tower.store import SqliteStore, holder_of
+from control_tower.store import ThreadedStore, holder_of
 from events.payloads import JsonObject
 from server.auth_keys import Keyring, key_json
 from server.clock import SystemClock
@@ -52,7 +52,7 @@ def create(
     settings = loaded({"data_dir": data_dir}).settings
     holder = holder_of(settings.data_dir)
 
-    async def make(store: SqliteStore) -> JsonObject:
+    async def make(store: ThreadedStore) -> JsonObject:
         lasts_s = None if days is None else days * DAY_S
         record, key = await Keyring(store, SystemClock()).create(
             user_id=user, role=role, name=name, lasts_s=lasts_s
@@ -83,7 +83,7 @@ def list_keys(json: AsJson = False, data_dir: DataDir = None) -> None:
     settings = loaded({"data_dir": data_dir}).settings
     holder = holder_of(settings.data_dir)
 
-    async def find(store: SqliteStore) -> list[JsonObject]:
+    async def find(store: ThreadedStore) -> list[JsonObject]:
         return [key_json(record) for record in await Keyring(store, SystemClock()).list()]
 
     show(
@@ -103,7 +103,7 @@ def revoke(
     settings = loaded({"data_dir": data_dir}).settings
     holder = holder_of(settings.data_dir)
 
-    async def end(store: SqliteStore) -> None:
+    async def end(store: ThreadedStore) -> None:
         await Keyring(store, SystemClock()).revoke(key_id)
 
     if holder:

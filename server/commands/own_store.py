@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from control_tower.store import SqliteStore
+from control_tower.store import ThreadedStore
 from control_tower.unit import StoreFailed
 from events.types import Committed, Ephemeral
-from server import logging
+from server import logging, parts
 from server.client import ClientError
 from server.clock import SystemClock
 from server.settings import Settings
@@ -27,17 +27,19 @@ class _NobodyListens:
 
 
 @contextlib.asynccontextmanager
-async def own_store(settings: Settings) -> AsyncIterator[SqliteStore]:
+async def own_store(settings: Settings) -> AsyncIterator[ThreadedStore]:
     """Take the data folder and open its store.
 
     Raises:
         DataFolderLocked: when somebody holds it.
         DataFolderUnusable: when it can't be opened.
+        SeatTaken: when a server elsewhere serves the database.
+        DatabaseUnusable: when that can't be used.
         SchemaTooNew: when a newer version of the program made it.
     """
     failed: list[BaseException] = []
-    async with await SqliteStore.open(
-        settings.data_dir,
+    async with await parts.open_store(
+        settings,
         publish=_NobodyListens(),
         clock=SystemClock(),
         url=COMMAND_URL,
@@ -49,7 +51,7 @@ async def own_store(settings: Settings) -> AsyncIterator[SqliteStore]:
             raise ClientError("unavailable", f"The store could not take it: {error}.") from error
 
 
-def with_own_store(settings: Settings, act: Callable[[SqliteStore], Awaitable[T]]) -> T:
+def with_own_store(settings: Settings, act: Callable[[ThreadedStore], Awaitable[T]]) -> T:
     """Run ``act`` over the store of a data folder that nobody holds."""
     logging.configure("warning", settings.log_format)
 

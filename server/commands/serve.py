@@ -16,6 +16,7 @@ from server.app import create_app, package_version, running
 from server.commands.terminal import err, loaded, out, plainly
 from server.serving import TowerServer, end_for_good, listen, make_config, url_of
 from server.settings import Loaded, Settings, SettingsError, load
+from server.standby import Standby
 
 log = structlog.get_logger(__name__)
 
@@ -81,13 +82,19 @@ def serve(
 
 
 async def serve_until_stopped(settings: Settings, apps: list[str]) -> None:
-    """Serve until a signal says otherwise."""
+    """Serve until a signal says otherwise; while another serves the database, stand by."""
     listener = listen(settings.host, settings.port)
     url = url_of(settings, listener)
+    standby = Standby(listener)
     try:
         async with running(
-            settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps
+            settings,
+            url=url,
+            on_fatal=lambda _: end_for_good(),
+            apps=apps,
+            standing_by=standby.note,
         ) as tower:
+            await standby.leave()
             server = TowerServer(
                 make_config(create_app(tower), settings),
                 tower,
@@ -95,6 +102,9 @@ async def serve_until_stopped(settings: Settings, apps: list[str]) -> None:
             )
             interpreter.settle()
             await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        if not standby.told_to_end:
+            raise
     finally:
         listener.close()
 

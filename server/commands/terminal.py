@@ -11,7 +11,13 @@ from rich.console import Console
 
 from agents.errors import AppLoadError, RegistrationError
 from control_tower.errors import Refusal
-from control_tower.store import DataFolderLocked, DataFolderUnusable, SchemaTooNew
+from control_tower.store import (
+    DatabaseUnusable,
+    DataFolderLocked,
+    DataFolderUnusable,
+    SchemaTooNew,
+    SeatTaken,
+)
 from server.client import ClientError
 from server.settings import Loaded, SettingsError, load
 
@@ -47,6 +53,10 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             fail(_escaped(f"{error}. Mend it, or choose another with TOWER_DATA_DIR."))
         except DataFolderLocked as error:
             fail(_escaped(f"{error}. Stop it, or give this one its own TOWER_DATA_DIR."))
+        except DatabaseUnusable as error:
+            fail(_escaped(f"TOWER_DATABASE_URL can't be used: {error}"))
+        except SeatTaken as error:
+            fail(_escaped(f"{error}; ask that one, or run this where it runs."))
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except (ClientError, Refusal) as error:

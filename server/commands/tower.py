@@ -7,6 +7,7 @@ import typer
 from server.app import package_version
 from server.commands import missions, sessions
 from server.commands.approve import approve
+from server.commands.db import db
 from server.commands.doctor import doctor
 from server.commands.keys import keys
 from server.commands.new import new
@@ -57,3 +58,4 @@ app.command()(watch)
 app.command()(top)
 app.command()(doctor)
 app.add_typer(keys, name="keys")
+app.add_typer(db, name="db")

@@ -97,13 +97,13 @@ class Deathtrap:
 class Supervisor:
     """Runs the server, lives of it one after the other, over one data folder."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, **settings: str) -> None:
         self.random = Random(seed)
         self.sink = Sink(folder / "sink.jsonl")
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.kills: Counter[str] = Counter()
         self.tower = TowerProcess(
-            folder / "data", str(APP), FAULTS_SINK=str(self.sink.path), **SETTINGS
+            folder / "data", str(APP), FAULTS_SINK=str(self.sink.path), **SETTINGS, **settings
         )
         self._up = asyncio.Event()
         self._trap: Deathtrap | None = None
@@ -167,10 +167,10 @@ class Supervisor:
         return await asyncio.to_thread(self.tower.stop)
 
 
-async def run(folder: Path, kills: int, seed: int) -> Verdict:
+async def run(folder: Path, kills: int, seed: int, **settings: str) -> Verdict:
     """Kill the server ``kills`` times, let everything finish, and judge."""
     began = time.monotonic()
-    supervisor = Supervisor(folder, seed)
+    supervisor = Supervisor(folder, seed, **settings)
     shared = Shared(
         supervisor,
         supervisor.ledger,

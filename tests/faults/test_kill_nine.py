@@ -19,10 +19,10 @@ SECONDS_A_KILL = 20
 
 
 async def kill_and_judge(
-    folder: Path, kills: int, seed: int, capsys: pytest.CaptureFixture[str]
+    folder: Path, kills: int, seed: int, capsys: pytest.CaptureFixture[str], **settings: str
 ) -> None:
     """Run, print the figures, fail on anything wrong."""
-    verdict = await run(folder, kills, seed)
+    verdict = await run(folder, kills, seed, **settings)
     with capsys.disabled():
         sys.stdout.write(f"\nseed {seed}\n{verdict.table()}\n")
     assert verdict.wrong == []

@@ -54,6 +54,11 @@ class TowerProcess:
 
     def start(self) -> Self:
         """Start, and wait until it says where it is."""
+        self.launch()
+        return self.announced()
+
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TOWER_")}
         environ |= {"TOWER_DATA_DIR": str(self.data_dir), "TOWER_PORT": "0"} | self._settings
         with self.log.open("a") as log:
@@ -65,6 +70,10 @@ class TowerProcess:
                 stderr=log,
                 text=True,
             )
+
+    def announced(self) -> Self:
+        """Wait until it says where it is."""
+        assert self._process is not None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = re.search(r"http://\S+", line)

@@ -17,7 +17,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from control_tower.errors import Unavailable
-from control_tower.store import SchemaTooNew, postgres_store, readers, seat
+from control_tower.store import (
+    DatabaseUnusable,
+    SchemaTooNew,
+    SeatTaken,
+    postgres_store,
+    readers,
+    seat,
+)
 from control_tower.store.database import DatabaseAway
 from control_tower.store.lease import Lease, suspended_time
 from control_tower.store.postgres import (
@@ -29,9 +36,7 @@ from control_tower.store.postgres import (
     unescaped,
 )
 from control_tower.store.postgres_store import (
-    DatabaseUnusable,
     PostgresStore,
-    SeatTaken,
     make_tables,
     node_of,
 )
