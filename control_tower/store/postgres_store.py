@@ -16,7 +16,7 @@ import structlog
 from control_tower.ports import Clock
 from control_tower.store import migrations, seat
 from control_tower.store.core import Core
-from control_tower.store.database import DatabaseAway, DatabaseBroken
+from control_tower.store.database import DatabaseAway, DatabaseBroken, DatabaseBusy
 from control_tower.store.delivery import Delivery
 from control_tower.store.lease import Lease, suspended_time
 from control_tower.store.lock import DataFolderLock
@@ -148,10 +148,10 @@ async def _sit_down(
     while True:
         try:
             found = await asyncio.to_thread(_try_to_sit_down, database_url, node, url, epoch)
-        except DatabaseAway as away:
+        except (DatabaseAway, DatabaseBusy) as problem:
             if standing_by is None:
-                raise DatabaseUnusable(str(away)) from away
-            log.warning("store.away", error=str(away))
+                raise DatabaseUnusable(str(problem)) from problem
+            log.warning("store.away", error=str(problem))
         except (psycopg.Error, DatabaseBroken) as error:
             raise DatabaseUnusable(str(error)) from error
         else:
@@ -180,7 +180,7 @@ def _try_to_sit_down(database_url: str, node: str, url: str, epoch: str) -> _Sea
     except psycopg.Error as error:
         connection.close()
         meaning = meaning_of(error)
-        if isinstance(meaning, DatabaseAway):
+        if meaning is not error:
             raise meaning from error
         raise
     except BaseException:

@@ -34,6 +34,15 @@ _WHO = """
     SELECT node, url, token, turn, lease_until - extract(epoch FROM clock_timestamp())::float8
     FROM seat WHERE id = 1
 """
+# Whoever has changed the seat in an open transaction holds this lock on the table.
+_FREE = """
+    SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held, seat
+    WHERE held.relation = 'seat'::regclass AND held.mode = 'RowExclusiveLock' AND held.granted
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND held.pid <> pg_backend_pid()
+        AND (seat.lease_until <= extract(epoch FROM clock_timestamp())
+            OR seat.node = %s OR seat.token = %s)
+"""
 _TURN = "UPDATE seat SET turn = turn + 1 WHERE id = 1 AND token = %s RETURNING turn"
 # Locks, and so waits for a transaction that a lost connection may have left behind.
 _LAST_TURN = "SELECT turn FROM seat WHERE id = 1 AND token = %s FOR UPDATE"
@@ -92,11 +101,24 @@ def occupant(connection: Connection) -> Occupant:
     return Occupant(*connection.execute(_WHO).fetchone())
 
 
+def free(connection: Connection, node: str = "", token: int = -1) -> None:
+    """End transactions that hold the append lock though nobody is there to end them.
+
+    A process that was suspended between two messages of a transaction holds it for as long as it
+    sleeps: the server waits for the next message, which no time-out of its own covers. Allowed
+    when the lease has run out, or is that of ``node`` or ``token``, who is us.
+    """
+    connection.execute(_FREE, (node, token)).fetchall()
+
+
 def take(connection: Connection, node: str, url: str, lease_s: float = LEASE_S) -> Seat | None:
     """Take the seat if it is free or was our own; None if it is not.
 
-    ``node`` must be the name of nobody else who lives. Waits for a transaction of who had it.
+    ``node`` must be the name of nobody else who lives.
     """
+    if (found := occupant(connection)).left_s > 0 and found.node != node:
+        return None
+    free(connection, node=node)
     row = connection.execute(_TAKE, (node, url, lease_s, node)).fetchone()
     return None if row is None else Seat(*row)
 
@@ -126,11 +148,12 @@ def turn(connection: Connection, token: int) -> Cursor:
 
 
 def last_turn(connection: Connection, token: int) -> int:
-    """Return the last turn that was committed, once no transaction is open any more.
+    """Return the last turn that was committed, once no transaction of ours is open any more.
 
     Raises:
         SeatLost: when the seat is another's now.
     """
+    free(connection, token=token)
     row = connection.execute(_LAST_TURN, (token,)).fetchone()
     if row is None:
         raise SeatLost

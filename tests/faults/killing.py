@@ -191,7 +191,7 @@ async def run(folder: Path, kills: int, seed: int, **settings: str) -> Verdict:
             await supervisor.live()
             for person in people:
                 person.enough()
-            await _finish(people, supervisor)
+            await finish(people, shared)
         log = await read_log(supervisor.tower.ws_url)
         verdict = judge(log, people, supervisor.ledger, supervisor.sink)
         code = await supervisor.stop()
@@ -227,12 +227,12 @@ async def attending(people: list[Person]) -> AsyncIterator[None]:
                 raise ended
 
 
-async def _finish(people: list[Person], supervisor: Supervisor) -> None:
+async def finish(people: list[Person], shared: Shared) -> None:
     """Wait until every mission has ended and every client has heard of it."""
     deadline = time.monotonic() + FINISH_S
     while not all(person.idle for person in people):
         if time.monotonic() > deadline:
-            await _say_stuck(people, supervisor)
+            await _say_stuck(people, shared)
             return
         await asyncio.sleep(0.05)
     # What follows a mission's end (its children's) has no other sign of being over.
@@ -244,11 +244,11 @@ async def _finish(people: list[Person], supervisor: Supervisor) -> None:
             await person.insist("ping")
 
 
-async def _say_stuck(people: list[Person], supervisor: Supervisor) -> None:
+async def _say_stuck(people: list[Person], shared: Shared) -> None:
     for person in people:
         for key, pid in person.open.items():
             why = None if pid is None else await people[0].insist("mission.explain", mission_id=pid)
-            supervisor.ledger.wrong.append(f"{key} ({pid}) of {person.name} did not end: {why}")
+            shared.ledger.wrong.append(f"{key} ({pid}) of {person.name} did not end: {why}")
 
 
 def main() -> None:

