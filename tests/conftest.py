@@ -9,11 +9,11 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.rig.postgres import server_url
+
 # Times of a busy machine say nothing about what is tested: no example has a deadline.
 settings.register_profile("tower", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tower")
-
-from tests.rig.postgres import server_url
 
 REQUIRE_ALL = "TOWER_REQUIRE_ALL"
 
