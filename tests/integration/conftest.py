@@ -1,9 +1,11 @@
 """Real servers for integration tests."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.integration.tower_process import TowerProcess
 
@@ -31,3 +33,14 @@ def make_tower(tmp_path: Path) -> Iterator[MakeTower]:
     yield make
     for process in made:
         process.end()
+
+
+@pytest.fixture
+def quiet_logs() -> Iterator[None]:
+    """Logs as before: a command configures those of its process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()

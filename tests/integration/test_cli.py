@@ -1,7 +1,6 @@
 """The command line: what it says, what it refuses, and that it is the API and nothing else."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from server.commands.doctor import install_llm
@@ -23,16 +21,7 @@ from server.settings import NAMES
 from tests.integration.conftest import MakeTower
 from tests.integration.tower_process import ROOT, TowerProcess
 
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """A command configures the logs of its process, which here is the tests'."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("quiet_logs")
 
 
 @pytest.fixture(autouse=True)
