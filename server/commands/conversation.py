@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from events.payloads import JsonObject
-from server.client import Client, ClientError, Event, Gap
+from server.client import Client, ClientError, Event, Gap, Texts
 from server.commands.limits import amount_of, limit_of
 from server.commands.terminal import printable
 
@@ -47,6 +47,8 @@ class Conversation:
         self._keyboard = keyboard
         self._quiet = quiet
         self._streaming = False
+        self._texts = Texts()
+        self._shown: dict[str | None, str] = {}
         self.pending: JsonObject | None = None
 
     async def follow(self, mission_id: str, events: AsyncIterator[Event | Gap]) -> JsonObject:
@@ -62,7 +64,7 @@ class Conversation:
                 if mission["state"] == "terminated":
                     return mission
             elif event.type == "llm.delta":
-                self._stream(event.data["text"])
+                self._stream(event)
             elif event.mission_id == mission_id and not await self._take(mission_id, event):
                 break
         self._end_stream()
@@ -80,11 +82,18 @@ class Conversation:
             self._console.print(line, highlight=False)
         return True
 
-    def _stream(self, text: str) -> None:
+    def showed(self, result: object) -> bool:
+        """Whether the result was streamed whole, so that who saw that has seen it."""
+        return result in self._shown.values()
+
+    def _stream(self, event: Event) -> None:
         if self._quiet:
             return
+        step = event.data["step"]
+        self._shown[step] = self._texts.take(event) or ""
         self._streaming = True
-        self._console.print(text, end="", style="dim", markup=False, highlight=False)
+        text = printable(event.data["text"])
+        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
 
     def _end_stream(self) -> None:
         if self._streaming:

@@ -5,6 +5,7 @@ A thread that blocks in ``readline`` can't be cancelled: the process would wait 
 
 import asyncio
 import os
+import re
 import sys
 import termios
 import tty
@@ -13,8 +14,10 @@ from collections.abc import AsyncIterator
 LINE_BYTES = 4096
 """The longest line that a terminal hands over, by Linux' N_TTY_BUF_SIZE."""
 
-ESCAPED = {"[A": "up", "[B": "down", "OA": "up", "OB": "down"}
-"""What the arrow keys send behind an escape (ECMA-48; the second form in keypad mode)."""
+KEY = re.compile(r"\x1b[\[O]([0-9;]*)([A-Za-z~])|(\x1b)|(.)", re.DOTALL)
+"""A key: an escape sequence (ECMA-48 and its keypad form), a lone escape, or a character."""
+ARROWS = {"A": "up", "B": "down"}
+"""What ends the sequence of an arrow key."""
 
 
 async def typed_line() -> str | None:
@@ -36,13 +39,21 @@ async def pressed_keys() -> AsyncIterator[str]:
     tty.setcbreak(keyboard)
     try:
         while (typed := await _typed()) is not None:
-            if typed.startswith("\x1b"):
-                yield ESCAPED.get(typed[1:], "")
-            else:
-                for key in typed:
-                    yield key
+            for key in keys_of(typed):
+                yield key
     finally:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def keys_of(typed: str) -> list[str]:
+    """Return the keys in what a terminal sent; those that have no name here are left out.
+
+    Keys pressed in quick succession come in one piece.
+    """
+    named = [
+        ARROWS.get(found[2], "") if found[2] else found[4] or "" for found in KEY.finditer(typed)
+    ]
+    return [key for key in named if key]
 
 
 async def _typed() -> str | None:

@@ -46,11 +46,14 @@ def show(
     if not rows:
         out.print(nothing, markup=False, highlight=False)
         return
+    cells = [[cell(name, row[name]) for name in columns] for row in rows]
     table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(heading(name), no_wrap=name.endswith("_id"), overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(name, row[name]) for name in columns))
+    for at, name in enumerate(columns):
+        # An id that is cut can't be typed.
+        widest = max(len(row[at]) for row in cells) if name.endswith("_id") else None
+        table.add_column(heading(name), no_wrap=True, overflow="ellipsis", min_width=widest)
+    for row in cells:
+        table.add_row(*row)
     out.print(table)
 
 
@@ -71,6 +74,8 @@ def heading(name: str) -> str:
     """Return a column's heading; a row's own id needs no longer name."""
     if name in OWN_IDS:
         return "id"
+    if name == "message_count":
+        return "messages"
     return name.removesuffix("_at").removesuffix("_id").replace("_", " ")
 
 

@@ -18,7 +18,7 @@ Session = Annotated[str | None, typer.Option(help="Of this session.")]
 State = Annotated[str | None, typer.Option(help="In this state, e.g. running.")]
 User = Annotated[str | None, typer.Option(help="Of this user.")]
 
-COLUMNS: Final = ("mission_id", "state", "outcome", "agent", "priority", "created_at", "mission")
+COLUMNS: Final = ("mission_id", "state", "agent", "priority", "created_at", "mission")
 LIMITS: Final = (
     "llm_calls, tool_calls, input_tokens, output_tokens, cost_usd, children, events "
     "or timeout_seconds"
@@ -42,7 +42,10 @@ def list_missions(
     async def question(tower: Client) -> list[JsonObject]:
         return await tower.missions(session_id=session, state=state, user_id=user, limit=limit)
 
-    show(ask(place, question), COLUMNS, as_json=json, nothing="No missions.")
+    found = ask(place, question)
+    if not json:  # one column says how it stands: the state, or how it ended
+        found = [mission | {"state": mission["outcome"] or mission["state"]} for mission in found]
+    show(found, COLUMNS, as_json=json, nothing="No missions.")
 
 
 @placed

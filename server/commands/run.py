@@ -8,6 +8,7 @@ import msgspec
 import typer
 import uvloop
 
+from control_tower.store import holder_of
 from events.payloads import JsonObject
 from server import logging
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
@@ -66,8 +67,13 @@ def run(
     }
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         running = _run(place, settings, submission, app or [], quiet=quiet, detach=detach)
-        finished = runner.run(running)
-    _print_result(finished, as_json=json, detached=detach)
+        finished, showed = runner.run(running)
+    if json:
+        show_json(finished)
+    elif detach:
+        typer.echo(finished["mission_id"])
+    elif not showed:
+        _print_result(finished)
     raise typer.Exit(0 if detach else _exit_code(finished))
 
 
@@ -79,19 +85,20 @@ async def _run(
     *,
     quiet: bool,
     detach: bool,
-) -> JsonObject:
+) -> tuple[JsonObject, bool]:
+    """Return the mission, and whether its result was seen already where it would be printed."""
+    if detach and not place.url and holder_of(settings.data_dir) is None:
+        fail("--detach: no server runs that would go on with it; start one: tower serve")
     async with any_tower(place, settings, apps) as tower:
-        if detach and tower.ours:
-            fail("--detach: no server runs that would go on with it; start one: tower serve")
         submitted = await tower.client.submit(**submission)
         if detach:
-            return await tower.client.mission(submitted.mission_id)
+            return await tower.client.mission(submitted.mission_id), False
         return await _follow(place, tower, submitted.mission_id, submitted.offset, quiet=quiet)
 
 
 async def _follow(
     place: Place, tower: Reached, mission_id: str, offset: int, *, quiet: bool
-) -> JsonObject:
+) -> tuple[JsonObject, bool]:
     keyboard = typed_line if sys.stdin.isatty() else None
     conversation = Conversation(tower.client, err, keyboard, quiet=quiet)
     try:
@@ -104,7 +111,8 @@ async def _follow(
         raise
     if finished["status"] == "waiting":
         _say(left(mission_id, conversation.pending, ours=tower.ours, again=place.again))
-    return finished
+    one_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    return finished, one_terminal and conversation.showed(finished["result"])
 
 
 def _object(text: str | None) -> JsonObject | None:
@@ -121,12 +129,8 @@ def _say(sentence: str) -> None:
     err.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_result(mission: JsonObject, *, as_json: bool, detached: bool) -> None:
-    if as_json:
-        show_json(mission)
-    elif detached:
-        typer.echo(mission["mission_id"])
-    elif mission["status"] == "completed":
+def _print_result(mission: JsonObject) -> None:
+    if mission["status"] == "completed":
         result = mission["result"]
         typer.echo(result if isinstance(result, str) else msgspec.json.encode(result).decode())
     elif mission["status"] != "waiting":

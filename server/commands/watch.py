@@ -109,7 +109,12 @@ def _widest(tower: Client) -> str:
 
 
 def _say_gap(gap: Gap) -> None:
-    why = "the log was replaced" if gap.reason == "epoch_changed" else "events that old are gone"
+    if gap.since is not None and gap.since > gap.offset:
+        why = f"there is nothing after offset {gap.since} yet, or the log was replaced"
+    elif gap.reason == "epoch_changed":
+        why = "the log was replaced"
+    else:
+        why = "events that old are gone"
     left = f"; those left: --since {gap.floor}" if gap.floor is not None else ""
     said = f"gap: {why}; going on from offset {gap.offset}{left}"
     err.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -40,6 +40,11 @@ def event(kind: str, /, **data: Any) -> Event:
     return Event(type=kind, mission_id="m", data=data)
 
 
+def delta(at: int, text: str) -> Event:
+    """A piece of text."""
+    return event("llm.delta", step=None, attempt=1, at=at, text=text)
+
+
 END = event("mission.completed", result="done")
 
 
@@ -91,13 +96,26 @@ async def test_text_streams() -> None:
     """In one piece, on lines of its own."""
     shown = await follow(
         ScriptedTower(
-            event("llm.delta", text="Hel"),
-            event("llm.delta", text="lo"),
+            delta(0, "Hel"),
+            delta(3, "lo"),
             event("step.started", name="calc", input=1),
             END,
         ),
     )
     assert shown.splitlines()[0] == "Hello"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_result_that_was_streamed_whole_was_seen(quiet: bool) -> None:
+    """So that a terminal need not show it twice; unless nothing is shown."""
+    tower = ScriptedTower(delta(0, "Hel"), event("mission.progress", name="x"), delta(3, "lo"), END)
+    conversation = Conversation(
+        cast("Client", tower), Console(file=io.StringIO()), None, quiet=quiet
+    )
+    await conversation.follow("m", tower.events())
+    assert conversation.showed("Hello") is not quiet
+    assert not conversation.showed("lo")
+    assert not conversation.showed({"a": 1})
 
 
 @pytest.mark.parametrize(
@@ -210,7 +228,7 @@ async def test_quiet_shows_questions_and_no_steps() -> None:
     """A person who is asked must see what."""
     tower = ScriptedTower(
         event("step.started", name="calc", input=1),
-        event("llm.delta", text="Hello"),
+        delta(0, "Hello"),
         event("interrupt.raised", interrupt_id="i", kind="confirmation", message="Delete?"),
         END,
     )
