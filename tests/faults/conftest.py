@@ -1,5 +1,6 @@
 """Real servers to be killed, stopped and starved."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from tests.integration.tower_process import Event, TowerProcess
 APP = Path(__file__).parent / "apps" / "ledgered.py"
 
 MakeTower = Callable[..., TowerProcess]
+Show = Callable[[str], None]
+
+
+@pytest.fixture
+def show(capsys: pytest.CaptureFixture[str]) -> Show:
+    """Writes figures where they are seen whatever is captured."""
+
+    def write(figures: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{figures}\n")
+
+    return write
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 import asyncio
 import contextlib
 import json
-import os
-import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.faults.conftest import MakeTower
+from tests.faults.deaf import client_that_never_reads
 from tests.faults.oracle import read_log
 from tests.faults.witness import TERMINAL, Sink
 from tests.integration.tower_process import TowerProcess, eventually, wire
@@ -112,34 +109,6 @@ async def test_a_call_that_outlasts_the_drain_is_cut_and_asked_about(
         assert (await ws.ended())["data"]["result"] == '[[["awaits done"], ["blocks done"]]]'
     assert len(sink.traces()) == 2
     await stop(tower)
-
-
-@contextlib.contextmanager
-def client_that_never_reads(url: str) -> Iterator[socket.socket]:
-    """Upgrade, subscribe to everything, and never take a byte again."""
-    address = urlsplit(url)
-    assert address.hostname is not None
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect((address.hostname, address.port))
-        client.sendall(
-            b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        assert client.recv(1024).startswith(b"HTTP/1.1 101 ")
-        call = {"topics": ["system"], "since": "start"}
-        request = {"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": call}
-        client.sendall(masked(json.dumps(request).encode()))
-        yield client
-
-
-def masked(text: bytes) -> bytes:
-    """Return a client's text frame."""
-    assert len(text) <= 125
-    mask = os.urandom(4)
-    body = bytes(byte ^ mask[place % 4] for place, byte in enumerate(text))
-    return bytes([0x81, 0x80 | len(text)]) + mask + body
 
 
 async def test_clients_that_never_read_hold_nothing_up(make_tower: MakeTower) -> None:
