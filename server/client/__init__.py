@@ -1,8 +1,7 @@
 """The Python client of `/ws`: calls with replies, and events as they come.
 
     async with Client("http://127.0.0.1:8000") as tower:
-        submitted = await tower.submit("calculate 2 + 2")
-        async with tower.subscribe(f"mission:{submitted.mission_id}", since="start") as events:
+        async with tower.follow(await tower.submit("calculate 2 + 2")) as events:
             async for event in events:
                 print(event.type)
 

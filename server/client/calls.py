@@ -7,6 +7,7 @@ fails with ``disconnected``, because nobody can know whether it was done. One th
 just waits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,9 +65,14 @@ class Call:
 
 
 class CallBook:
-    """The calls that have no reply yet, in the order in which they were made."""
+    """The calls that have no reply yet, in the order in which they were made.
 
-    def __init__(self) -> None:
+    Args:
+        new_key: makes idempotency keys.
+    """
+
+    def __init__(self, new_key: Callable[[], str]) -> None:
+        self._new_key = new_key
         self._calls: dict[int, Call] = {}
         self._next = 1
 
@@ -74,7 +80,9 @@ class CallBook:
         return len(self._calls)
 
     def add(self, method: str, params: JsonObject) -> Call:
-        """Note a call."""
+        """Note a call; a command that takes a key gets one."""
+        if method in KEYED_METHODS and "idempotency_key" not in params:
+            params = {**params, "idempotency_key": self._new_key()}
         call = Call(self._next, method, params)
         self._next += 1
         self._calls[call.id] = call

@@ -12,13 +12,14 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from events.payloads import JsonObject
-from server.client.calls import KEYED_METHODS, Call, CallBook
+from server.client.calls import Call, CallBook
+from server.client.ends import Ends
 from server.client.errors import CLOSED, TIMEOUT, TOO_LARGE, ClientError
 from server.client.feed import Feed, Since
 from server.client.line import Closed, Line, Status, Token, Url, receive
 from server.client.link import Link
-from server.client.messages import Gap, Incoming, encode
-from server.client.methods import Methods
+from server.client.messages import Incoming, encode
+from server.client.methods import Methods, Submitted
 from server.client.subscription import Subscription
 
 CALL_TIMEOUT_S: Final = 60.0
@@ -65,8 +66,9 @@ class Client(Methods):
         self._on_status = on_status
         self._call_timeout_s = call_timeout_s
         self._line = self._new_line()
-        self._book = CallBook()
+        self._book = CallBook(lambda: str(uuid.uuid4()))
         self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._first: ClientConnection | None = None
         self._socket: ClientConnection | None = None
         self._needed = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
@@ -79,10 +81,10 @@ class Client(Methods):
         Raises:
             ClientError: if the server can't be reached or refuses.
         """
-        socket = await self._line.up()
+        self._first = await self._line.up()
         self._be_patient(self._line)
         self._ended = None
-        self._runner = asyncio.create_task(self._run(socket))
+        self._runner = asyncio.create_task(self._run(self._first))
         return self
 
     async def __aexit__(
@@ -96,8 +98,8 @@ class Client(Methods):
             self._runner.cancel()
             await asyncio.wait([self._runner])
         closing = [each.close() for each in self._subscriptions]
-        if self._socket is not None:
-            closing.append(self._socket.close())
+        # A runner that is cancelled before it has begun has not taken over the first one.
+        closing += [each.close() for each in (self._first, self._socket) if each is not None]
         await asyncio.gather(*closing)
 
     @property
@@ -116,8 +118,6 @@ class Client(Methods):
         if self._ended is not None:
             raise self._ended
         given = {name: value for name, value in params.items() if value is not None}
-        if method in KEYED_METHODS:
-            given.setdefault("idempotency_key", str(uuid.uuid4()))
         call = self._book.add(method, given)
         reply = asyncio.get_running_loop().create_future()
         self._replies[call.id] = reply
@@ -158,42 +158,57 @@ class Client(Methods):
             deltas: whether to send text as it streams.
             where: for ``system``: ``user_id``, ``agent``, ``priority``.
         """
-        filters: JsonObject = {"types": types, "where": where}
-        filters = {name: value for name, value in filters.items() if value is not None}
-        if not deltas:
-            filters["deltas"] = False
+        return self._subscribed(list(topics), since, epoch, _filters(types, deltas, where), None)
+
+    def follow(
+        self,
+        *missions: Submitted | str,
+        since: Since = "start",
+        types: list[str] | None = None,
+        deltas: bool = True,
+    ) -> Subscription:
+        """Return the events of missions, from their first to their last; then the loop ends.
+
+        Args:
+            missions: replies of :meth:`submit`, or ids.
+            since: as for :meth:`subscribe`; what was submitted here begins with its first event.
+            types: globs of event types. If they leave the ends out, the loop does not see them.
+            deltas: whether to send text as it streams.
+        """
+        ids = [each if isinstance(each, str) else each.mission_id for each in missions]
+        begun = [each.offset - 1 for each in missions if isinstance(each, Submitted)]
+        if since == "start" and begun and len(begun) == len(missions):
+            since = max(0, min(begun))
+        topics = [f"mission:{each}" for each in ids]
+        return self._subscribed(topics, since, None, _filters(types, deltas, None), Ends(ids))
+
+    def _subscribed(
+        self,
+        topics: list[str],
+        since: Since,
+        epoch: str | None,
+        filters: JsonObject,
+        ends: Ends | None,
+    ) -> Subscription:
         line = self._new_line()
-        subscription = Subscription(Feed(list(topics), since, epoch, filters), line)
         self._be_patient(line)
+        subscription = Subscription(Feed(topics, since, epoch, filters), line, ends)
         self._subscriptions.add(subscription)
         return subscription
 
-    async def wait(self, mission_id: str, since: int = 0) -> JsonObject:
-        """Wait until a mission has ended; return its control block.
-
-        Args:
-            mission_id: the mission.
-            since: an offset before its end, if one is known: then nothing older is read.
-        """
-        async with self.subscribe(
-            f"mission:{mission_id}", since=since, types=["mission.*"], deltas=False
-        ) as events:
-            async for event in events:
-                if isinstance(event, Gap):
-                    block = await self.mission(mission_id)
-                    if block["state"] == "terminated":
-                        return block
-                elif event.ends(mission_id):
-                    break
-        return await self.mission(mission_id)
+    async def wait(self, mission: Submitted | str) -> JsonObject:
+        """Wait until a mission has ended; return its control block."""
+        async with self.follow(mission, types=["mission.*"], deltas=False) as events:
+            async for _ in events:
+                pass
+        return await self.mission(mission if isinstance(mission, str) else mission.mission_id)
 
     async def run(self, mission: str, **more: Any) -> JsonObject:
         """Submit a mission and wait for its end; ``more`` as for :meth:`submit`.
 
         What it asks meanwhile has to be answered elsewhere, or by another task.
         """
-        submitted = await self.submit(mission, **more)
-        return await self.wait(submitted.mission_id, max(0, submitted.offset - 1))
+        return await self.wait(await self.submit(mission, **more))
 
     def _new_line(self) -> Line:
         link = Link(self._jitter, refreshable=callable(self._token), greeting=self._greeting)
@@ -272,3 +287,10 @@ class Client(Methods):
         self._ended = error
         for call in self._book.clear():
             self._fail(call, error)
+
+
+def _filters(types: list[str] | None, deltas: bool, where: JsonObject | None) -> JsonObject:
+    """Return the parameters of ``subscribe`` that differ from what it does without them."""
+    filters: JsonObject = {} if deltas else {"deltas": False}
+    given = {"types": types, "where": where}
+    return filters | {name: value for name, value in given.items() if value is not None}

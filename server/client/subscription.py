@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from events.payloads import JsonObject
+from server.client.ends import Ends
 from server.client.errors import CLOSED, ClientError
 from server.client.feed import Feed
 from server.client.line import Closed, Line, abandon, ask, receive
@@ -31,9 +32,10 @@ class Subscription:
     One task at a time may iterate. Cancelling an iteration loses nothing.
     """
 
-    def __init__(self, feed: Feed, line: Line) -> None:
+    def __init__(self, feed: Feed, line: Line, ends: Ends | None = None) -> None:
         self._feed = feed
         self._line = line
+        self._ends = ends
         self._socket: ClientConnection | None = None
         self._gaps: deque[Gap] = deque()
         self._last_id = 0
@@ -99,17 +101,23 @@ class Subscription:
             ClientError: if it can't go on, as when a topic is gone or the token was revoked.
         """
         try:
-            return await self._item()
+            item = await self._item()
         except ClientError:
             if self._closed:
                 raise StopAsyncIteration from None
             raise
+        if item is None:
+            raise StopAsyncIteration
+        return item
 
-    async def _item(self) -> Item:
+    async def _item(self) -> Item | None:
+        """Return the next item; None when nothing more can come."""
         while True:
             socket = await self._attached()
             if self._gaps:
-                return self._gaps.popleft()
+                return self._noted(self._gaps.popleft())
+            if self._ends is not None and self._ends.over:
+                return None
             try:
                 item = self._take(await self._next(socket))
             except Closed as closed:
@@ -117,7 +125,14 @@ class Subscription:
                 self._line.lost(closed)
             else:
                 if item is not None:
-                    return item
+                    return self._noted(item)
+
+    def _noted(self, item: Item) -> Item:
+        if self._ends is not None:
+            self._ends.take(item)
+            if item.type == "replay.done":
+                self._ends.caught_up(self.snapshot)
+        return item
 
     async def _attached(self) -> ClientConnection:
         """Return a connection on which the topics are subscribed."""
@@ -139,6 +154,8 @@ class Subscription:
         self._given = self._feed.offset
         if (gap := self._feed.attached(reply)) is not None:
             self._gaps.append(gap)
+        elif self._ends is not None and not self.replaying:
+            self._ends.caught_up(self.snapshot)
         self._socket = socket
 
     async def _next(self, socket: ClientConnection) -> Incoming:

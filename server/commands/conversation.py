@@ -60,10 +60,8 @@ class Conversation:
         """
         async for event in events:
             if isinstance(event, Gap):
-                mission = await self._tower.mission(mission_id)
-                if mission["state"] == "terminated":
-                    return mission
-            elif event.type == "llm.delta":
+                continue  # if it ended in there, nothing more comes
+            if event.type == "llm.delta":
                 self._stream(event)
             elif event.mission_id == mission_id and not await self._take(mission_id, event):
                 break

@@ -11,6 +11,7 @@ import uvloop
 from control_tower.store import holder_of
 from events.payloads import JsonObject
 from server import logging
+from server.client import Submitted
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
 from server.commands.embedded import Reached, any_tower
 from server.commands.farewell import left
@@ -93,16 +94,17 @@ async def _run(
         submitted = await tower.client.submit(**submission)
         if detach:
             return await tower.client.mission(submitted.mission_id), False
-        return await _follow(place, tower, submitted.mission_id, submitted.offset, quiet=quiet)
+        return await _follow(place, tower, submitted, quiet=quiet)
 
 
 async def _follow(
-    place: Place, tower: Reached, mission_id: str, offset: int, *, quiet: bool
+    place: Place, tower: Reached, submitted: Submitted, *, quiet: bool
 ) -> tuple[JsonObject, bool]:
     keyboard = typed_line if sys.stdin.isatty() else None
+    mission_id = submitted.mission_id
     conversation = Conversation(tower.client, err, keyboard, quiet=quiet)
     try:
-        async with tower.client.subscribe(f"mission:{mission_id}", since=offset - 1) as events:
+        async with tower.client.follow(submitted) as events:
             finished = await conversation.follow(mission_id, events)
     except asyncio.CancelledError:
         # Said before the server drains: the person wants to know now.

@@ -2,14 +2,12 @@
 
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
-from events.payloads import JsonObject
-from server.client import Client, Event, Gap, Subscription
+from server.client import Client, Event, Gap
 from server.client.feed import Since
 from server.commands.event_line import event_line
-from server.commands.listing import AsJson
+from server.commands.listing import AsJson, show_json
 from server.commands.place import Place, placed
 from server.commands.terminal import err, forever, out
 from server.commands.top import watch_table
@@ -52,53 +50,25 @@ def watch(
     async def follow() -> None:
         async with place.client(patience_s=patience or 0.0) as tower:
             wanted = topics or [_widest(tower)]
-            async with tower.subscribe(*wanted, since=start, types=types, deltas=deltas) as events:
-                await _print(events, _Ends(wanted), as_json=json)
+            missions = [each.removeprefix(MISSION) for each in wanted if each.startswith(MISSION)]
+            if len(missions) == len(wanted):
+                feed = tower.follow(*missions, since=start, types=types, deltas=deltas)
+            else:
+                feed = tower.subscribe(*wanted, since=start, types=types, deltas=deltas)
+            async with feed as events:
+                async for event in events:
+                    _print(event, as_json=json)
 
     forever(follow())
 
 
-class _Ends:
-    """Tells when there is nothing more to come: when every topic is a mission that has ended."""
-
-    def __init__(self, topics: list[str]) -> None:
-        missions = {each.removeprefix(MISSION) for each in topics if each.startswith(MISSION)}
-        self._going_on = missions if len(missions) == len(set(topics)) else None
-
-    def caught_up(self, snapshot: JsonObject) -> bool:
-        """Everything older has come; those that are not active have ended."""
-        if self._going_on is not None:
-            self._going_on &= {each["mission_id"] for each in snapshot["missions"]}
-        return self._over
-
-    def after(self, event: Event) -> bool:
-        """Return whether this was the last event."""
-        if self._going_on is not None and event.ends(event.mission_id or ""):
-            self._going_on.discard(event.mission_id or "")
-        return self._over
-
-    @property
-    def _over(self) -> bool:
-        return self._going_on is not None and not self._going_on
-
-
-async def _print(events: Subscription, ends: _Ends, *, as_json: bool) -> None:
-    """Print until nothing more can come."""
-    if not events.replaying and ends.caught_up(events.snapshot):
-        return
-    async for event in events:
-        if isinstance(event, Gap):
-            _say_gap(event)
-            continue
-        if as_json:
-            typer.echo(msgspec.json.encode(event).decode())
-        else:
-            line = event_line(event)
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
-        if ends.after(event):
-            return
-        if event.type == "replay.done" and ends.caught_up(events.snapshot):
-            return
+def _print(event: Event | Gap, *, as_json: bool) -> None:
+    if isinstance(event, Gap):
+        _say_gap(event)
+    elif as_json:
+        show_json(event)
+    else:
+        out.print(event_line(event), markup=False, highlight=False, soft_wrap=True)
 
 
 def _widest(tower: Client) -> str:

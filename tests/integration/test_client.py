@@ -41,8 +41,7 @@ async def test_a_mission_is_submitted_watched_and_answered(tower: TowerProcess) 
     """Typed, from end to end."""
     async with Client(tower.url) as client:
         submitted = await client.submit("write a.txt: hi; delete a.txt")
-        topic = f"mission:{submitted.mission_id}"
-        async with client.subscribe(topic, since=submitted.offset - 1) as events:
+        async with client.follow(submitted) as events:
             seen = []
             async for event in events:
                 assert isinstance(event, Event)
@@ -50,12 +49,12 @@ async def test_a_mission_is_submitted_watched_and_answered(tower: TowerProcess) 
                 if event.type == "interrupt.raised":
                     answered = await client.confirm(event.data["interrupt_id"], True)
                     assert answered["status"] == "resolved"
-                if event.ends(submitted.mission_id):
-                    break
         assert seen[-1] == "mission.completed"
         block = await client.mission(submitted.mission_id)
         assert block["outcome"] == "completed"
         assert await client.wait(submitted.mission_id) == block
+        async with client.follow(submitted, since="now") as events:
+            assert [event async for event in events] == []
         assert await client.missions(session_id=submitted.session_id) == [block]
 
 
@@ -216,6 +215,14 @@ async def test_a_replaced_log_is_seen(tmp_path: Path) -> None:
     finally:
         first.end()
         second.end()
+
+
+async def test_a_client_that_is_left_at_once_leaves_nothing(tower: TowerProcess) -> None:
+    """Before its reader has begun: the warning about an open socket would fail this."""
+    async with Client(tower.url) as client:
+        socket = client._first
+    assert socket is not None
+    assert socket.close_code == 1000
 
 
 async def test_a_refused_subscription_says_so_at_once(tower: TowerProcess) -> None:

@@ -108,7 +108,7 @@ def test_a_refusal_that_names_a_time_is_tried_again_then() -> None:
 
 def test_calls_over_a_drop() -> None:
     """Sent and repeatable: again; sent and not: lost; not sent: waits."""
-    book = CallBook()
+    book = CallBook(str)
     keyed = book.add("mission.submit", {"idempotency_key": "k"})
     pause = book.add("mission.pause", {"mission_id": "m"})
     waiting = book.add("mission.resume", {"mission_id": "m"})
