@@ -1,70 +1,75 @@
 """`tower doctor`: is everything there, and where does each setting come from?"""
 
 import importlib.util
-import json
 import os
 import platform
 import shutil
 import sqlite3
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.markup import escape
 
 from agents import ModelTable
-from control_tower.store import DataFolderUnusable, Holder, holder_of
+from control_tower.store import DataFolderUnusable, holder_of
 from server.app import package_version
+from server.commands.diagnosis import MARKS, Diagnosis, Verdict
+from server.commands.listing import AsJson, show_json
+from server.commands.place import Place, placed
 from server.commands.serve import settings_table
-from server.commands.terminal import loaded, out, plainly
+from server.commands.server_check import examine_server
+from server.commands.terminal import loaded, out
 from server.health import MIN_FREE_BYTES
 from server.pages import static_dir
 from server.serving import listen
 from server.settings import Settings, SettingsError
 
-Verdict: TypeAlias = Literal["ok", "note", "bad"]
-
-MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
 MIN_SQLITE = (3, 35, 0)
-ASK_TIMEOUT_S = 3
+ELSEWHERE = "Choose another with TOWER_DATA_DIR."
 HOME = Path(__file__).parents[2]
 """The top of the clone, or the folder of the installed packages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One thing that was looked at."""
+@placed
+def doctor(place: Place, json: AsJson = False) -> None:
+    """Check what a server needs, and a server that runs; say what to do about what is wrong.
 
-    what: str
-    verdict: Verdict
-    said: str
+    With --url it looks at that server. Without, at this installation, every setting with where it
+    came from, and the server over the data folder, if one runs.
 
-
-@plainly
-def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
-) -> None:
-    """Check what a server needs, and show every setting with where it came from.
-
-    Ends with 1 if something would keep a server from working.
+    Ends with 1 if something keeps a server from working, or us from it.
     """
-    found = loaded({"data_dir": data_dir})
-    out.print(settings_table(found))
-    out.print()
-    diagnoses = list(examine(found.settings))
-    for each in diagnoses:
-        out.print(f"{MARKS[each.verdict]} {each.what}: {escape(each.said)}", highlight=False)
+    diagnoses: list[Diagnosis] = []
+    if place.url is None:
+        found = loaded({"data_dir": place.data_dir})
+        if not json:
+            out.print(settings_table(found))
+            out.print()
+        looking = examine(found.settings, place)
+    else:
+        looking = examine_server(place)
+    for each in looking:
+        diagnoses.append(each)
+        if not json:
+            _say(each)
+    if json:
+        show_json([asdict(each) for each in diagnoses])
     if any(each.verdict == "bad" for each in diagnoses):
         raise typer.Exit(1)
 
 
-def examine(settings: Settings) -> Iterator[Diagnosis]:
-    """Look at everything, one thing after another."""
+def _say(found: Diagnosis) -> None:
+    mark = MARKS[found.verdict]
+    out.print(f"{mark} {found.what}: {escape(found.said)}", highlight=False, soft_wrap=True)
+    if found.advice:
+        out.print(f"  → {escape(found.advice)}", highlight=False, soft_wrap=True)
+
+
+def examine(settings: Settings, place: Place) -> Iterator[Diagnosis]:
+    """Look at everything here, one thing after another."""
     yield Diagnosis("Control Tower", "ok", package_version())
     yield Diagnosis("Python", "ok", f"{platform.python_version()} at {sys.executable}")
     yield _sqlite()
@@ -74,7 +79,11 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     except DataFolderUnusable as error:
         yield Diagnosis("Server", "bad", str(error))
     else:
-        yield _running(holder) if holder else _port(settings)
+        if holder:
+            yield Diagnosis("Server", "ok", f"process {holder.pid} at {holder.url} runs")
+            yield from examine_server(place)
+        else:
+            yield _port(settings)
     yield _pages()
     yield from _models(settings)
 
@@ -82,7 +91,8 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
 def _sqlite() -> Diagnosis:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < MIN_SQLITE:
-        return Diagnosis("SQLite", "bad", f"{version} is too old: 3.35 or newer is needed")
+        advice = "Use a Python that comes with SQLite 3.35 or newer."
+        return Diagnosis("SQLite", "bad", f"{version} is too old", advice)
     return Diagnosis("SQLite", "ok", version)
 
 
@@ -91,28 +101,19 @@ def _data_folder(folder: Path) -> Iterator[Diagnosis]:
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir():
-        yield Diagnosis("Data folder", "bad", f"{existing.resolve()} is no folder")
+        yield Diagnosis("Data folder", "bad", f"{existing.resolve()} is no folder", ELSEWHERE)
         return
     if not os.access(existing, os.W_OK):
-        yield Diagnosis("Data folder", "bad", f"{folder.resolve()} can't be written to")
+        said = f"{folder.resolve()} can't be written to"
+        yield Diagnosis("Data folder", "bad", said, ELSEWHERE)
         return
     made = "" if folder.exists() else " (will be made)"
     yield Diagnosis("Data folder", "ok", f"{folder.resolve()}{made}")
     free = shutil.disk_usage(existing).free
     verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "bad"
-    yield Diagnosis("Disk", verdict, f"{free // 2**20} MiB free")
-
-
-def _running(holder: Holder) -> Diagnosis:
-    where = f"process {holder.pid} at {holder.url}"
-    try:
-        with urllib.request.urlopen(  # noqa: S310 - the URL is our own lock file's
-            f"{holder.url}/ready", timeout=ASK_TIMEOUT_S
-        ) as answer:
-            status = json.load(answer)["status"]
-    except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
-        return Diagnosis("Server", "bad", f"{where} does not answer: {error}")
-    return Diagnosis("Server", "ok", f"{where} is {status}")
+    least = f"Missions are refused below {MIN_FREE_BYTES // 2**20} MiB: make room."
+    advice = "" if verdict == "ok" else least
+    yield Diagnosis("Disk", verdict, f"{free // 2**20} MiB free", advice)
 
 
 def _port(settings: Settings) -> Diagnosis:
@@ -120,7 +121,7 @@ def _port(settings: Settings) -> Diagnosis:
     try:
         listen(settings.host, settings.port).close()
     except SettingsError as error:
-        return Diagnosis("Server", "bad", str(error))
+        return Diagnosis("Server", "bad", str(error), "Choose another port: TOWER_PORT.")
     return Diagnosis("Server", "ok", f"none runs; {where} is free")
 
 
@@ -144,8 +145,10 @@ def _models(settings: Settings) -> Iterator[Diagnosis]:
     else:
         yield Diagnosis("Model", "ok", settings.model)
     has_extra = importlib.util.find_spec("pydantic_ai") is not None
-    said = "installed" if has_extra else f"not installed: {install_llm(HOME)}"
-    yield Diagnosis("Extra llm", "ok" if has_extra else "note", said)
+    if has_extra:
+        yield Diagnosis("Extra llm", "ok", "installed")
+    else:
+        yield Diagnosis("Extra llm", "note", "not installed", f"To use models: {install_llm(HOME)}")
     for name, problem in (
         ModelTable.from_settings(settings.model, os.environ).availability().items()
     ):

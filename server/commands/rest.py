@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -20,22 +20,26 @@ PIECE_BYTES: Final = 1 << 16
 
 
 class Rest:
-    """Requests to one server. Errors are those of its problem+json, as ``ClientError``."""
+    """Requests to one server. Errors are those of its problem+json, as ``ClientError``.
+
+    Attributes:
+        url: of the server.
+    """
 
     def __init__(self, place: Place) -> None:
-        self._url, self._token = place.address()
+        self.url, self._token = place.address()
         # Where the server is, is known; a proxy of the environment is not on the way to it.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def get(self, path: str, **query: object) -> Any:
-        """Return the JSON at a path."""
-        with self._open("GET", path, query) as answer:
-            return msgspec.json.decode(answer.read())
+    def get(self, path: str, *, also: int | None = None, **query: object) -> Any:
+        """Return the JSON at a path; ``also`` is a status that is an answer and no error."""
+        with self._open("GET", path, query, also=also) as answer:
+            return _decoded(answer.read())
 
     def post(self, path: str) -> Any:
         """Post nothing to a path; return the JSON that answers."""
         with self._open("POST", path, {}, b"{}") as answer:
-            return msgspec.json.decode(answer.read())
+            return _decoded(answer.read())
 
     def download(self, path: str, into: IO[bytes], **query: object) -> None:
         """Copy what is at a path, piece by piece."""
@@ -47,7 +51,7 @@ class Rest:
         with file.open("rb") as opened:
             size = file.stat().st_size
             with self._open("POST", path, {}, opened, {"Content-Length": str(size)}) as answer:
-                return msgspec.json.decode(answer.read())
+                return _decoded(answer.read())
 
     @contextmanager
     def _open(
@@ -57,9 +61,10 @@ class Rest:
         query: dict[str, object],
         body: bytes | IO[bytes] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Iterator[HTTPResponse]:
+        also: int | None = None,
+    ) -> Iterator[IO[bytes]]:
         asked = {name: str(value) for name, value in query.items() if value is not None}
-        url = self._url + path + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
+        url = self.url + path + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
         request = urllib.request.Request(url, body, method=method)  # noqa: S310 - http, as given
         for name, value in (headers or {}).items():
             request.add_header(name, value)
@@ -71,17 +76,26 @@ class Rest:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
-            raise _problem(error) from None
+            if error.code != also:
+                raise _problem(error) from None
+            yield error
         except urllib.error.URLError as error:
             why = getattr(error.reason, "strerror", None) or error.reason
-            raise ClientError("disconnected", f"{self._url} can't be reached: {why}") from None
+            raise ClientError("disconnected", f"{self.url} can't be reached: {why}") from None
         except (HTTPException, TimeoutError) as error:
-            raise ClientError("disconnected", f"{self._url} broke off: {error!r}") from None
+            raise ClientError("disconnected", f"{self.url} broke off: {error!r}") from None
 
 
 def quoted(part: str) -> str:
     """Return an id as one part of a path."""
     return urllib.parse.quote(part, safe="")
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError):
+        raise ClientError("internal", "The answer is no JSON: is this a Control Tower?") from None
 
 
 def _problem(error: urllib.error.HTTPError) -> ClientError:

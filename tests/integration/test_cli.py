@@ -158,7 +158,9 @@ def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
     """And asks it how it is."""
     done = tower("doctor", "--data-dir", str(tower_process.data_dir), COLUMNS="200")
     assert done.exit_code == 0
-    assert f"at {tower_process.url} is ready" in done.stdout
+    assert f"at {tower_process.url} runs" in done.stdout
+    assert "Ready: ready" in done.stdout
+    assert "we are local, operator" in done.stdout
 
 
 @pytest.mark.parametrize(

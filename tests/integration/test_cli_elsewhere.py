@@ -174,3 +174,17 @@ def test_everybody_sees_what_they_may() -> None:
     ended = tower("watch", f"mission:{mission_id}", "--since", "0", "--type", "mission.*").stdout
     assert "mission.cancelled" in ended.splitlines()[-1]
     assert tower("watch", f"mission:{mission_id}").stdout == ""
+
+
+def test_the_doctor_looks_at_a_server_elsewhere() -> None:
+    """What it runs, whether it is ready, who we are to it, and what to do if it is not so."""
+    healthy = tower("doctor").stdout
+    assert "Ready: ready" in healthy
+    assert "we are ada, user" in healthy
+    assert "TOWER_HOST" not in healthy
+    assert [each["verdict"] for each in told("doctor", "--token", OLGA)] == ["ok", "ok", "ok"]
+    refused = tower("doctor", "--token", "nonsense", code=1).stdout
+    assert "→ Give a token" in refused
+    gone = tower("doctor", "--url", "http://127.0.0.1:1", code=1).stdout
+    assert "does not answer" in gone
+    assert "→" in gone
