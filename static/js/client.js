@@ -43,6 +43,9 @@ export { TERMINAL_TYPES } from "./wire/run.js";
 const CALL_MS = 60_000;
 const FRAME_BYTES = 65_536;
 
+/** Refusals of `hello` that no later try will be spared. */
+const FOR_GOOD = new Set(["forbidden", "invalid_params", "conflict", "method_not_found", "not_found"]);
+
 /** A client of one Control Tower. */
 export class TowerClient {
   /** @type {Status} */ #status = { state: "closed", retryAt: null, attempt: 0, code: null, reason: "not connected yet" };
@@ -58,6 +61,8 @@ export class TowerClient {
   #attempt = 0;
   #liveAt = 0;
   #drainHintMs = 0;
+  #refused = false;
+  /** @type {string | undefined} */ #token;
   #encoder = new TextEncoder();
 
   /** @param {Options} options */
@@ -191,26 +196,40 @@ export class TowerClient {
       onOpen: () => this.#greet(connection),
       onMessage: (message) => this.#receive(message),
       onClose: (code, reason) => this.#lost(code, reason),
-      onIdle: () => this.#request("ping", {}, (_, result) => result && this.#subscriptions.settle(result.offset)),
+      onIdle: () => this.#subscriptions.ping(),
     });
     this.#connection = connection;
   }
 
   /** @param {Connection} connection */
   #greet(connection) {
-    const { token, userId, client } = this.options;
-    const secret = typeof token === "function" ? token() : token;
-    const params = { ...(secret && { token: secret }), ...(userId && { user_id: userId }), ...(client && { client }) };
+    const { userId, client } = this.options;
+    const token = (this.#token = this.#freshToken());
+    const params = { ...(token && { token }), ...(userId && { user_id: userId }), ...(client && { client }) };
     this.#request("hello", params, (error, hello) => {
-      if (error?.code === "unauthenticated") connection.drop(4401, error.message);
-      else if (error) connection.drop(1011, error.message);
+      if (error) this.#unwelcome(connection, error);
       else this.#welcome(connection, hello);
     });
+  }
+
+  #freshToken() {
+    const { token } = this.options;
+    return typeof token === "function" ? token() : token;
+  }
+
+  /** @param {Connection} connection @param {RpcError} error */
+  #unwelcome(connection, error) {
+    if (error.code === "unauthenticated") return connection.drop(4401, error.message);
+    if (!FOR_GOOD.has(error.code)) return connection.drop(1011, `${error.message} retry_after_ms=${Math.ceil((error.retryAfterS ?? 0) * 1000)}`);
+    connection.end();
+    this.#connection = null;
+    return this.#shut(1008, error.message, error);
   }
 
   /** @param {Connection} connection @param {Hello} hello */
   #welcome(connection, hello) {
     this.#hello = hello;
+    this.#refused = false;
     connection.keepAlive(hello.heartbeat_s ?? 25);
     this.#subscriptions.resume(hello.epoch, () => {
       if (this.#connection !== connection) return;
@@ -269,7 +288,7 @@ export class TowerClient {
     const wasLive = this.#status.state === "live";
     this.#connection = null;
     this.#abandonRequests();
-    if (!policy.reconnect) return this.#shut(code, reason || policy.meaning);
+    if (!policy.reconnect && !this.#hasAnotherToken(code)) return this.#shut(code, reason || policy.meaning);
     for (const call of this.#calls.drop()) this.#fail(call, disconnected(call));
     if (wasLive && this.clock.now() - this.#liveAt >= RECONNECT.settled_ms) this.#attempt = 0;
     const least = Math.max(retryHintMs(reason) ?? this.#drainHintMs, policy.least_ms ?? 0);
@@ -282,10 +301,17 @@ export class TowerClient {
     return this.#become({ state, retryAt: this.clock.now() + delay, code, reason: policy.meaning });
   }
 
-  /** @param {number} code @param {string} reason */
-  #shut(code, reason) {
+  /** Whether the token was refused, and there is a fresh one: it is tried once. @param {number} code */
+  #hasAnotherToken(code) {
+    if (code !== 4401 || this.#refused || this.#freshToken() === this.#token) return false;
+    this.#refused = true;
+    return true;
+  }
+
+  /** @param {number} code @param {string} reason @param {RpcError} [cause] */
+  #shut(code, reason, cause) {
     this.#abandonRequests();
-    const error = new RpcError(code === 4401 ? "unauthenticated" : "closed", `The connection is closed: ${reason}.`);
+    const error = cause ?? new RpcError(code === 4401 ? "unauthenticated" : "closed", `The connection is closed: ${reason}.`);
     for (const call of this.#calls.clear()) this.#fail(call, error);
     this.#ready?.reject(error);
     this.#become({ state: "closed", retryAt: null, code, reason });

@@ -275,6 +275,18 @@ describe("resume", () => {
     assert.equal(reconnect().request("subscribe").params.since, 130);
   });
 
+  it("asks how far a long replay is, so that a drop does not begin it again", async () => {
+    const socket = await live();
+    tower.subscribe(["session:b"], { since: "start" });
+    tower.retryNow();
+    socket.reply("ping", { offset: 5000 });
+    assert.equal(reconnect().request("subscribe").params.since, 0, "answered before the topic was attached");
+    net.last().reply("subscribe", attached(["session:b"], 5000));
+    for (let offset = 1; offset <= 1000; offset += 1) net.last().event({ offset, type: "x" });
+    net.last().reply("ping", { offset: 1002 });
+    assert.equal(reconnect().request("subscribe").params.since, 1002);
+  });
+
   it("asks again for `now` when the answer never came", async () => {
     await live();
     tower.subscribe(["system"], { where: { agent: "demo" } });

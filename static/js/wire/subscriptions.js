@@ -26,8 +26,12 @@ import { TopicBook } from "./topics.js";
 /** Errors for which asking again for the same topic makes no sense. */
 const FINAL = new Set(["not_found", "forbidden", "invalid_params", "unauthenticated"]);
 
+/** So many events into a replay, the server is asked how far it has got: a drop then costs at most these. */
+const PING_EVERY = 1_000;
+
 /** The topics of one client, wherever its connection is. */
 export class Subscriptions {
+  #replayed = 0;
   /** @type {Waiter[]} */ #waiters = [];
   #book = new TopicBook();
   #port;
@@ -79,12 +83,13 @@ export class Subscriptions {
   /** @param {TowerEvent} event @returns {boolean} whether it is new */
   accept(event) {
     if (event.type === "replay.done") this.#book.replayDone(/** @type {any} */ (event.data));
+    if (event.offset !== undefined && this.#book.replaying && ++this.#replayed % PING_EVERY === 0) this.ping();
     return this.#book.accept(event);
   }
 
-  /** @param {number} offset answer to a ping */
-  settle(offset) {
-    this.#book.settle(offset);
+  /** Asks up to where everything was written, and notes it. */
+  ping() {
+    this.#port.request("ping", {}, (_, result) => result && this.#book.settle(result.offset));
   }
 
   /**

@@ -25,6 +25,7 @@ import { SeenOffsets } from "./offsets.js";
  * @property {boolean} replaying until `replay.done`
  * @property {boolean} implicit came with a submit, ends with its mission
  * @property {boolean} asked the server was asked for it on this connection
+ * @property {boolean} attached the server has answered that, on this connection
  * @property {Omit<TopicOptions, "since">} options
  */
 
@@ -51,7 +52,7 @@ export class TopicBook {
   want(topics, { since = "now", ...options } = {}) {
     const floor = since === "start" ? 0 : since === "now" ? null : since;
     for (const topic of topics) {
-      this.#entries.set(topic, { origin: since, floor, replaying: floor !== null, implicit: false, asked: true, options });
+      this.#entries.set(topic, { origin: since, floor, replaying: floor !== null, implicit: false, asked: true, attached: false, options });
     }
   }
 
@@ -65,7 +66,7 @@ export class TopicBook {
    */
   wantImplicitly(topic, since, repeated) {
     if (this.#entries.has(topic)) return null;
-    this.#entries.set(topic, { origin: since, floor: since, replaying: repeated, implicit: true, asked: repeated, options: {} });
+    this.#entries.set(topic, { origin: since, floor: since, replaying: repeated, implicit: true, asked: repeated, attached: false, options: {} });
     return repeated ? { topics: [topic], since, ...this.#epochFor(since) } : null;
   }
 
@@ -98,6 +99,7 @@ export class TopicBook {
     for (const topic of topics) {
       const entry = this.#entries.get(topic);
       if (!entry) continue;
+      entry.attached = true;
       if (reply.recovered !== false && entry.floor !== null) continue;
       entry.floor = reply.offset;
       entry.replaying = false;
@@ -127,13 +129,21 @@ export class TopicBook {
     return true;
   }
 
+  /** Whether older events are still coming. @returns {boolean} */
+  get replaying() {
+    return [...this.#entries.values()].some((entry) => entry.replaying);
+  }
+
   /**
-   * The answer to a `ping`: everything up to it was written to us. During a replay it says nothing of the rest.
+   * The answer to a `ping`: everything up to it was written to us. During a replay that moves only the topics which
+   * are replayed, so that a drop does not begin them again; of what the others have had, it says nothing.
    * @param {number} offset
    */
   settle(offset) {
-    for (const entry of this.#entries.values()) if (entry.replaying) return;
-    if (offset > this.head) this.head = offset;
+    if (!this.replaying && offset > this.head) this.head = offset;
+    for (const entry of this.#entries.values()) {
+      if (entry.replaying && entry.attached && offset > (entry.floor ?? 0)) entry.floor = offset;
+    }
   }
 
   /** The log was replaced: nothing that was seen means anything now. @param {string} epoch */
@@ -161,6 +171,7 @@ export class TopicBook {
       if (group) group.topics.push(topic);
       else groups.set(key, { topics: [topic], since, ...this.#epochFor(since), ...entry.options });
       entry.asked = true;
+      entry.attached = false;
       if (since !== "now") {
         entry.floor = /** @type {number} */ (since);
         entry.replaying = true;

@@ -74,7 +74,8 @@
 /**
  * @typedef {object} Options
  * @property {string} url `ws://…/ws`
- * @property {string | (() => string | undefined)} [token] sent in `hello`; a function is asked at each connect
+ * @property {string | (() => string | undefined)} [token] sent in `hello`; a function is asked at each connect, and
+ *   once more when what it gave is refused and it has another
  * @property {string} [userId] another user's name, where the server allows it
  * @property {string} [client] what this client calls itself
  * @property {string[]} [protocols] default `["tower.v1"]`
