@@ -216,6 +216,43 @@ def upgrade(connection: PostgresConnection, database_url: str) -> None:
         migrations.upgrade_server(connection, driver)
 
 
+@dataclass(slots=True, frozen=True)
+class Look:
+    """What a database looks like from outside.
+
+    Attributes:
+        version: the server's.
+        schema: its revision; None for an empty database.
+        wanted: the revision that this program needs.
+        occupant: who serves it now, if anybody does and the schema is ours.
+    """
+
+    version: str
+    schema: str | None
+    wanted: str
+    occupant: Occupant | None
+
+
+def look(database_url: str) -> Look:
+    """Look at a database without changing anything.
+
+    Raises:
+        DatabaseUnusable: when it can't be reached.
+    """
+    try:
+        connection = connect(database_url)
+    except (psycopg.Error, DatabaseAway) as error:
+        raise DatabaseUnusable(str(error)) from error
+    try:
+        schema = migrations.schema_of(connection)
+        holder = seat.occupant(connection) if schema == migrations.SCHEMA else None
+        served = holder if holder is not None and holder.left_s > 0 else None
+        version: str = connection.execute("SHOW server_version").fetchone()[0]
+        return Look(version, schema, migrations.SCHEMA, served)
+    finally:
+        connection.close()
+
+
 def upgrade_tables(database_url: str) -> tuple[str | None, str]:
     """Bring a database to the code's schema; return its revision before and after.
 

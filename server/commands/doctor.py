@@ -16,6 +16,7 @@ from rich.markup import escape
 from agents import ModelTable
 from control_tower.store import DataFolderUnusable, holder_of
 from server.app import package_version
+from server.commands.database_check import examine_database
 from server.commands.diagnosis import MARKS, Diagnosis, Verdict
 from server.commands.listing import AsJson, show_json
 from server.commands.place import Place, placed
@@ -73,6 +74,8 @@ def examine(settings: Settings, place: Place) -> Iterator[Diagnosis]:
     yield Diagnosis("Control Tower", "ok", package_version())
     yield Diagnosis("Python", "ok", f"{platform.python_version()} at {sys.executable}")
     yield _sqlite()
+    if settings.database_url is not None:
+        yield examine_database(settings.database_url)
     yield from _data_folder(settings.data_dir)
     try:
         holder = holder_of(settings.data_dir)
