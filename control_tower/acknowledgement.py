@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from control_tower.unit import Commit, UnitRefused
+from control_tower.unit import Commit, StoreFailed, UnitRefused
 
 T = TypeVar("T")
+
+PATIENCE_S = 30.0
+"""How long a caller waits for a commit: a disk without room, or a database that is away, may take
+longer, and who asked would rather know that nobody knows."""
 
 
 class Acknowledgement(Generic[T]):
@@ -37,10 +41,16 @@ class Acknowledgement(Generic[T]):
             self._done.set_exception(error)
 
     async def result(self) -> T:
-        """Return the result. Cancelling the wait does not withdraw the command.
+        """Return the result. Neither cancelling the wait nor its end withdraws the command.
 
         Raises:
-            UnitRefused: if the store did not take it.
+            UnitRefused: if the store did not take it, or has not said so within
+                :data:`PATIENCE_S`.
             Refusal: if it was not carried out.
         """
-        return await self._done
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._done
+        except TimeoutError:
+            late = "the store has not answered yet"
+            raise StoreFailed(late, outcome="unknown") from None
