@@ -22,7 +22,7 @@ from control_tower.records import (
     StepStatus,
 )
 from control_tower.states import State
-from control_tower.store import SqliteStore
+from control_tower.store import SqliteStore, ThreadedStore
 from control_tower.unit import (
     Commit,
     Guard,
@@ -61,7 +61,7 @@ class WallClock:
 class Mission:
     """A mission that goes on and on: each unit is submitted when the last one is committed."""
 
-    def __init__(self, store: SqliteStore, number: int, until: float) -> None:
+    def __init__(self, store: ThreadedStore, number: int, until: float) -> None:
         self.store = store
         self.until = until
         self.pid = f"m_{number:026d}"

@@ -53,10 +53,14 @@ def server_url(run_id: str) -> str:
 
         server = get_server(folder, cleanup_mode="delete")
     url = str(server.get_uri())
+    _hurry(url)
+    return url
+
+
+def _hurry(url: str) -> None:
     for name, value in _FAST.items():
         run(url, f"ALTER SYSTEM SET {name} = {value}")
     run(url, "SELECT pg_reload_conf()")
-    return url
 
 
 def database_url(server: str, name: str) -> str:
@@ -102,9 +106,12 @@ def emptied_database(server: str) -> str:
 
 
 class OwnServer:
-    """A server of a test's own, which may be stopped and started again under its clients."""
+    """A server of a test's own, which may be stopped and started again under its clients.
 
-    def __init__(self) -> None:
+    ``durable`` syncs as a real one does, for measuring.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         self._folder = Path(tempfile.gettempdir()) / f"tower-postgres-{secrets.token_hex(6)}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -112,9 +119,12 @@ class OwnServer:
 
             self._server = get_server(self._folder, cleanup_mode="delete")
         self.url = str(self._server.get_uri())
-        for name, value in _FAST.items():
-            run(self.url, f"ALTER SYSTEM SET {name} = {value}")
-        run(self.url, "SELECT pg_reload_conf()")
+        if not durable:
+            _hurry(self.url)
+
+    def empty(self) -> str:
+        """Return the URL of a database with every table and nothing in them."""
+        return emptied_database(self.url)
 
     def restart(self) -> None:
         """Crash it, losing every connection and what was not committed, and start it again."""
