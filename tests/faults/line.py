@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.faults.witness import Event
 from tests.integration.tower_process import Refused
 
-REPLY_S = 20.0
+REPLY_S = 60.0
+"""A server that sleeps answers only when another has taken over, and it has woken and ended."""
 
 
 class Lost(Exception):
