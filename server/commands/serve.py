@@ -1,9 +1,10 @@
 """`tower serve`: run the server."""
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -11,10 +12,10 @@ import uvloop
 from rich.table import Table
 from typer.core import TyperCommand
 
-from server import interpreter, logging
+from server import interpreter, logging, reloading
 from server.app import create_app, package_version, running
 from server.commands.terminal import err, loaded, out, plainly
-from server.serving import TowerServer, end_for_good, listen, make_config, url_of
+from server.serving import BACKLOG, TowerServer, end_for_good, listen, make_config, url_of
 from server.settings import Loaded, Settings, SettingsError, load
 from server.standby import Standby
 
@@ -59,6 +60,10 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Default model, as provider:name.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start again whenever the app changes; to develop.")
+    ] = False,
+    listener: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve missions over /ws and HTTP, with the chat at the printed address.
 
@@ -77,13 +82,34 @@ def serve(
     )
     settings = found.settings
     logging.configure(settings.log_level, settings.log_format, secrets_of(settings))
+    if reload:
+        supervise(found, apps or [])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_until_stopped(settings, apps or []))
+        runner.run(serve_until_stopped(settings, apps or [], listener))
 
 
-async def serve_until_stopped(settings: Settings, apps: list[str]) -> None:
-    """Serve until a signal says otherwise; while another serves the database, stand by."""
-    listener = listen(settings.host, settings.port)
+def supervise(found: Loaded, apps: list[str]) -> NoReturn:
+    """Run the server as a child, again whenever an app or the settings file changes."""
+    settings = found.settings
+    given = sys.argv[sys.argv.index("serve") + 1 :]
+    places = reloading.watched([*settings.apps, *apps], found.file)
+    with contextlib.closing(listen(settings.host, settings.port)) as listener:
+        listener.listen(BACKLOG)
+        arguments = [each for each in given if each != "--reload"]
+        raise typer.Exit(reloading.Supervisor(arguments, listener, places).run())
+
+
+async def serve_until_stopped(
+    settings: Settings, apps: list[str], descriptor: int | None = None
+) -> None:
+    """Serve until a signal says otherwise; while another serves the database, stand by.
+
+    With a ``descriptor``, on the listener of a supervisor.
+    """
+    if descriptor is None:
+        listener = listen(settings.host, settings.port)
+    else:
+        listener = reloading.inherited(descriptor)
     url = url_of(settings, listener)
     standby = Standby(listener)
     try:
