@@ -44,6 +44,10 @@ UNREAD = cast("Gate", None)
 """The schema before it was read from the function."""
 
 
+def _none() -> None:
+    """The trouble of a tool that has none."""
+
+
 @dataclass(frozen=True)
 class ToolSpec:
     """One tool. Checked when it is made.
@@ -54,6 +58,8 @@ class ToolSpec:
         origin: the module it came from.
         schema: what its arguments must be; read from the function when it is not given.
         about: stands in for the function's docstring.
+        trouble: says why the tool cannot work just now, whatever its calls have shown; None
+            when it can.
 
     Raises:
         RegistrationError: for options that contradict each other or the function.
@@ -72,6 +78,7 @@ class ToolSpec:
     origin: str = ""
     schema: Gate = field(default=UNREAD, compare=False)
     about: str | None = None
+    trouble: Callable[[], str | None] = field(default=_none, compare=False)
 
     def __post_init__(self) -> None:
         self._check()

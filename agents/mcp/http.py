@@ -21,6 +21,8 @@ from control_tower.errors import ToolFailed
 from events.payloads import JsonObject
 
 TIMEOUT_S = 60.0
+PING_S = 5.0
+"""How often a server is asked whether it lives: nothing else would say so between calls."""
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 _THREADS = Threads("mcp", limit=64)
 
@@ -35,6 +37,7 @@ class HttpLink:
             raise LinkBroken(f"The address of the MCP server {name} is not one of http or https.")
         self._ids = itertools.count(1)
         self._session: str | None = None
+        self._version = PROTOCOL_VERSION
         self._lost = asyncio.Event()
 
     async def request(self, method: str, params: JsonObject) -> JsonObject:
@@ -58,9 +61,18 @@ class HttpLink:
         except (OSError, http.client.HTTPException) as error:
             raise LinkBroken(f"The MCP server {self._name} does not answer.") from error
 
+    def agreed(self, version: str) -> None:
+        """Say this version in each request."""
+        self._version = version
+
     async def until_broken(self) -> None:
-        """Return when a request has failed, or the server has forgotten us."""
-        await self._lost.wait()
+        """Return when a request has failed, or the server does not answer, or has forgotten us."""
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), PING_S)
+                return
+            with contextlib.suppress(ToolFailed):  # a server without ping is alive all the same
+                await self.request("ping", {})
 
     async def close(self) -> None:
         """Do nothing: the server forgets us in its own time."""
@@ -96,7 +108,7 @@ class HttpLink:
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
-            "MCP-Protocol-Version": PROTOCOL_VERSION,
+            "MCP-Protocol-Version": self._version,
         }
         if self._session is not None:
             headers["Mcp-Session-Id"] = self._session

@@ -27,6 +27,9 @@ class Link(Protocol):
     async def notify(self, method: str) -> None:
         """Send a notification."""
 
+    def agreed(self, version: str) -> None:
+        """Speak the version of the protocol that the server chose."""
+
     async def until_broken(self) -> None:
         """Return when the server has gone away."""
 

@@ -14,6 +14,7 @@ from agents.mcp.link import Link, LinkBroken
 from agents.mcp.stdio import StdioLink
 from agents.mcp.wire import (
     MAX_TOOLS,
+    PROTOCOL_VERSION,
     JsonSchemaGate,
     OfferedTool,
     initialize_params,
@@ -100,7 +101,8 @@ class McpServer:
             else:
                 command = self.command or ""
                 self._link = await StdioLink.open(self.name, command, self.args, self.env)
-            await self._link.request("initialize", initialize_params(self.version))
+            greeting = await self._link.request("initialize", initialize_params(self.version))
+            self._link.agreed(str(greeting.get("protocolVersion", PROTOCOL_VERSION)))
             await self._link.notify("notifications/initialized")
             tools = await self._tools(self._link)
         self._register(tools)
@@ -150,6 +152,7 @@ class McpServer:
             schema=JsonSchemaGate(name, tool.schema),
             about=tool.description,
             tags=("mcp", self.name),
+            trouble=lambda: self.problem and f"The MCP server {self.name} is not there.",
         )
 
 

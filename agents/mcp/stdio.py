@@ -73,6 +73,9 @@ class StdioLink:
         """Send a notification."""
         await self._send({"jsonrpc": "2.0", "method": method})
 
+    def agreed(self, version: str) -> None:
+        """Do nothing: on streams no message says its version."""
+
     async def until_broken(self) -> None:
         """Return when the process has ended or closed its output."""
         await asyncio.wait([self._reading])

@@ -182,14 +182,16 @@ def tool_json(services: Services, caller: Caller, name: str) -> JsonObject:
     report = services.tools.health.report(name, services.clock.now())
     window = report.hour if report.hour.status is not HealthStatus.UNKNOWN else report.day
     breaker = services.tools.breaker_state(name).value
+    trouble = services.registry.tools[name].trouble()
+    well = report.status in {HealthStatus.HEALTHY, HealthStatus.UNKNOWN}
     return {
         "tool_name": name,
-        "status": report.status.value,
+        "status": "degraded" if trouble and well else report.status.value,
         "success_rate": window.success_rate,
         "avg_latency_ms": window.mean_latency_ms,
         "total_calls": window.total,
         "recent_errors": [_noted(each, caller) for each in report.recent_errors],
-        "issues": issues(report),
+        "issues": [*([trouble] if trouble else []), *issues(report)],
         "recommendations": recommendations(report, breaker),
         "breaker": breaker,
         "last_hour": _window_json(report.hour),
