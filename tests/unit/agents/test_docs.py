@@ -1,6 +1,7 @@
 """Every example of docs/agents.md runs: its apps are loaded, its transcripts are played."""
 
 import re
+import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,14 +20,29 @@ from tests.unit.agents.test_on_the_tower import Island
 DOCS = Path(__file__).parents[3] / "docs" / "agents.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(DOCS.read_text())
-APPS = [text for language, text in BLOCKS if language == "python"]
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+APPS = [text for text in PYTHON if text.startswith("# app.py")]
+SERVERS = [text for text in PYTHON if text.startswith("# server.py")]
+OTHER_AGENTS = """
+class Agent:
+    def __init__(self, name, instructions):
+        self.name = name
+
+class Runner:
+    @staticmethod
+    async def run(agent, text):
+        class Result:
+            final_output = f"{agent.name} read: {text}"
+        return Result()
+"""
+"""Stands for openai-agents, which cannot be installed beside us; its names are the real ones."""
 
 
 def transcripts() -> Iterator[tuple[int, str]]:
     """Yield each transcript with the number of the app above it."""
     app = -1
     for language, text in BLOCKS:
-        app += language == "python"
+        app += text in APPS
         if language == "transcript":
             yield app, text
 
@@ -51,8 +67,10 @@ async def island(registry: Registry) -> AsyncIterator[Island]:
 
 def test_the_page_has_examples() -> None:
     """The patterns above find them, and there is no other kind of block."""
-    assert len(APPS) >= 6
-    assert len(list(transcripts())) >= 9
+    assert len(APPS) >= 10
+    assert len(SERVERS) == 1
+    assert len(APPS) + len(SERVERS) == len(PYTHON)
+    assert len(list(transcripts())) >= 11
     assert {language for language, _ in BLOCKS} == {"python", "transcript", "toml"}
 
 
@@ -78,6 +96,26 @@ async def test_a_transcript_is_what_happens(
         answered.add(question)
     result = (await island.ended(pid))["result"]
     assert f"result: {result}" == lines[0].replace("\\n", "\n")
+
+
+@pytest.mark.parametrize("app", range(len(APPS)))
+def test_every_app_can_be_loaded(registry: Registry, tmp_path: Path, app: int) -> None:
+    """Those without a transcript, too."""
+    path = tmp_path / "app.py"
+    path.write_text(APPS[app])
+    load_app(path, registry)
+
+
+async def test_an_agent_behind_mcp_is_a_tool(registry: Registry, tmp_path: Path) -> None:
+    """The server of the page runs, and its tool is called."""
+    (tmp_path / "agents.py").write_text(OTHER_AGENTS)
+    (tmp_path / "server.py").write_text(SERVERS[0])
+    table = {"command": sys.executable, "args": [str(tmp_path / "server.py")]}
+    async with McpServers({"triage": table}, registry) as servers:
+        assert servers.problems() == {"triage": None}
+        tool = registry.tools["mcp.triage.ask"]
+        assert tool.asks
+        assert "Triage read: hello" in str(await tool.function(arguments={"text": "hello"}))
 
 
 def test_settings_are_right(registry: Registry) -> None:
