@@ -116,11 +116,9 @@ class Executor:
             self._say(BreakerClosed, tool, breaker)
         return changed
 
-    def note(
-        self, tool: str, status: CallStatus, latency_ms: float = 0.0, error: str | None = None
-    ) -> None:
-        """Count a call that the executor did not see end: rejected, or of unknown outcome."""
-        self.health.record(tool, status, latency_ms, self._clock.now(), error)
+    def refused(self, tool: str, why: str) -> None:
+        """Count a call that was not made, because nobody approved it."""
+        self.health.record(tool, CallStatus.REJECTED, 0.0, self._clock.now(), why)
 
     async def run(self, plan: ToolPlan, effect: EffectContext) -> Json:
         """Make one attempt. Cancelled at ``plan.timeout_s``, it counts as a failure.

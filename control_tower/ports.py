@@ -220,6 +220,9 @@ class Tools(Protocol):
     def blocked_until(self, tool: str, now: float) -> float | None:
         """Return when a tool may be tried again that failed too often; None: now."""
 
+    def refused(self, tool: str, why: str) -> None:
+        """Note that a call was not made: a person said no, or nobody said yes in time."""
+
     async def run(self, plan: ToolPlan, effect: EffectContext) -> Json:
         """Make one attempt. Cancelled by the kernel at ``plan.timeout_s``.
 

@@ -35,6 +35,7 @@ from control_tower.records import (
     StepStatus,
 )
 from control_tower.timers import Alarm, Timers
+from control_tower.unit import InsertToolCall
 from events.payloads import InterruptExpired, InterruptResolved, JsonObject
 
 EXPIRY = "expiry"
@@ -251,7 +252,7 @@ class Questions:
                 )
             case ConfirmationAnswer(message=message):
                 said = f"{question.tool} was refused" + (f": {message}" if message else ".")
-                fail(p, record, ToolRefused(said))
+                self._refuse(p, record, said)
             case ClarificationAnswer(answer=words):
                 complete(p, record, words)
             case DecisionAnswer():
@@ -308,11 +309,19 @@ class Questions:
                     },
                 )
             case InterruptKind.CONFIRMATION:
-                fail(p, record, ToolRefused(f"Nobody approved {question.tool} in time."))
+                self._refuse(p, record, f"Nobody approved {question.tool} in time.")
             case InterruptKind.RESOURCE_EXHAUSTED:
                 give_up(p)
             case InterruptKind.UNKNOWN_OUTCOME:
                 raise KernelBug("the question of an unknown outcome never expires")
+
+    def _refuse(self, p: Proposal, record: StepRecord, why: str) -> None:
+        """End a call that was not approved, and let it be counted among the tool's."""
+        fail(p, record, ToolRefused(why))
+        p.writes.append(
+            InsertToolCall(record.name, record.pid, record.step, "rejected", 0.0, p.now, why)
+        )
+        p.then.append(lambda _: self.tools.refused(record.name, why))
 
     def _cancel_alarm(self, p: Proposal, question: InterruptRecord) -> None:
         alarm = Alarm(p.pcb.pid, EXPIRY, question.interrupt_id)

@@ -34,6 +34,11 @@ async def slow() -> str:
     await asyncio.sleep(0)
     return "at last"
 
+@tool(risk="destructive")
+async def risky() -> str:
+    \"""Ask first.\"""
+    return "done"
+
 @agent("caller")
 async def caller(ctx: Context) -> object:
     return await ctx.tool(ctx.inputs["tool"])
@@ -127,6 +132,16 @@ async def test_a_tool_that_is_not_waited_for_fails_at_once(http: httpx2.AsyncCli
     reset = await http.post("/api/v1/governance/tools/strict/reset")
     assert reset.json()["breaker"] == "closed"
     assert (await call(http, "strict"))["error"]["code"] == "tool_failed"
+
+
+async def test_a_refusal_is_counted_and_says_nothing_of_the_tool(http: httpx2.AsyncClient) -> None:
+    """As rejected, outside of the rate of success."""
+    body = {"user_message": "go", "agent": "caller", "inputs": {"tool": "risky"}}
+    asked = (await http.post("/api/v1/requests?wait_s=20", json=body)).json()
+    answer = {"confirmation_id": asked["confirmation_id"], "approved": False}
+    assert (await http.post("/api/v1/confirmations", json=answer)).status_code == 200
+    tool = await governed(http, "risky")
+    assert (tool["last_hour"]["calls"]["rejected"], tool["success_rate"]) == (1, None)
 
 
 async def test_a_slow_tool_is_degraded(

@@ -104,6 +104,9 @@ class Tooling:
         until = self.open_until.get(tool)
         return until if until is not None and until > now else None
 
+    def refused(self, tool: str, why: str) -> None:
+        """See ``ports.Tools``."""
+
     async def run(self, plan: ToolPlan, effect: EffectContext) -> Any:
         """See ``ports.Tools``."""
         self.calls.append((plan.name, dict(plan.arguments)))

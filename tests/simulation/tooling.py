@@ -192,6 +192,9 @@ class Hands:
         until = self.open_until.get(tool, 0.0)
         return until if until > now else None
 
+    def refused(self, tool: str, why: str) -> None:
+        """See ``ports.Tools``."""
+
     async def run(self, plan: Any, effect: EffectContext) -> Any:
         """See ``ports.Tools`` and ``ports.Models``."""
         if isinstance(plan, ModelRequest):

@@ -371,8 +371,10 @@ class TestBreaker:
             await task
         assert executor.blocked_until("moody", clock.now()) is None
 
-    async def test_health_is_noted_from_outside_too(self, executor: Executor, clock: Any) -> None:
-        """The kernel knows of refusals and of unknown outcomes."""
-        executor.note("flaky", CallStatus.REJECTED)
-        executor.note("flaky", CallStatus.UNKNOWN, 5.0, "cut")
-        assert executor.health.report("flaky", clock.now()).hour.total == 2
+    async def test_refusals_are_counted_and_say_nothing_of_the_tool(
+        self, executor: Executor, clock: Any
+    ) -> None:
+        """It was never called."""
+        executor.refused("flaky", "not today")
+        hour = executor.health.report("flaky", clock.now()).hour
+        assert (hour.calls[CallStatus.REJECTED], hour.success_rate) == (1, None)
