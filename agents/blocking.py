@@ -18,6 +18,7 @@ from agents.threads import AGENT_THREADS
 
 if TYPE_CHECKING:
     from control_tower.context import Child, Context, Decision
+    from control_tower.ports import Profile
     from control_tower.quotas import ResourceQuota
     from events.payloads import JsonObject
 
@@ -157,6 +158,11 @@ class BlockingContext:
     def replaying(self) -> bool:
         """Whether recorded outcomes are still being delivered."""
         return self._ctx.replaying
+
+    @property
+    def profile(self) -> "Profile | None":
+        """The profile of the request, as it is configured now."""
+        return self._ctx.profile
 
     def history(self, limit: int = 50) -> Any:
         """Return the session's newest messages, oldest first."""

@@ -150,9 +150,9 @@ async def running(
         hub.start()
         stack.push_async_callback(hub.close)
         node = f"{socket.gethostname()}:{os.getpid()}"
-        tools = Executor(registry, store, clock, parts.search(store))
+        tools = Executor(registry, store, clock, parts.search(store), parts.secrets(settings))
         catalog = parts.catalog(settings, registry)
-        models = parts.models(settings, registry)
+        models = await stack.enter_async_context(parts.models(settings, registry))
         mcp = await stack.enter_async_context(
             parts.mcp_servers(settings, registry, package_version())
         )

@@ -1,9 +1,12 @@
 """The parts of a tower as the settings want them. ``app.py`` plugs them together."""
 
+import asyncio
+import contextlib
 import html
 import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections import ChainMap
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import ModuleType
 
 import structlog
@@ -111,13 +114,29 @@ def catalog(settings: Settings, registry: Registry) -> AgentCatalog:
     return AgentCatalog(registry, profiles, default_agent(settings.model))
 
 
-def models(settings: Settings, registry: Registry) -> ModelTable:
-    """Return the table of models that the environment configures, with the settings' prices."""
+@contextlib.asynccontextmanager
+async def models(settings: Settings, registry: Registry) -> AsyncIterator[ModelTable]:
+    """Give the table of models that the environment configures, with the settings' prices.
+
+    The default model's library is imported meanwhile, so that no mission need wait for that.
+    """
     prices = {
         name: (price.input_per_million_usd, price.output_per_million_usd)
         for name, price in settings.prices.items()
     }
-    return ModelTable.from_settings(settings.model, os.environ, registry, prices)
+    table = ModelTable.from_settings(settings.model, os.environ, registry, prices)
+    opening = asyncio.create_task(table.open())
+    try:
+        yield table
+    finally:
+        opening.cancel()
+        await asyncio.wait({opening})
+
+
+def secrets(settings: Settings) -> Mapping[str, str]:
+    """Return what ``Secret(NAME)`` stands for: the environment's, else the settings file's."""
+    ours = {name: secret.get_secret_value() for name, secret in settings.secrets.items()}
+    return ChainMap(os.environ, ours)
 
 
 def mcp_servers(settings: Settings, registry: Registry, version: str) -> McpServers:

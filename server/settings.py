@@ -172,6 +172,7 @@ class Settings(BaseSettings):
     mcp: dict[str, McpTable] = Field({}, exclude=True)
     prices: dict[str, PriceTable] = Field({}, exclude=True)
     limits: dict[str, float] = Field({}, exclude=True)
+    secrets: dict[str, SecretStr] = Field({}, exclude=True)
 
     @classmethod
     def settings_customise_sources(  # the base calls it with all five, by keyword
@@ -204,7 +205,7 @@ class Settings(BaseSettings):
         return value
 
 
-TABLES = ("profiles", "mcp", "prices", "limits")
+TABLES = ("profiles", "mcp", "prices", "limits", "secrets")
 """Fields that only the file has."""
 
 NAMES = tuple(name for name in Settings.model_fields if name not in TABLES)

@@ -72,6 +72,9 @@ class MockProvider:
         self._turns = list(turns or [])
         self.requests: list[ProviderRequest] = []
 
+    async def open(self) -> None:
+        """Do nothing: a script is always ready."""
+
     def price(self, model: str) -> tuple[float, float] | None:  # noqa: ARG002 - all are free
         """Return that it costs nothing."""
         return 0.0, 0.0

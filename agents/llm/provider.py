@@ -80,6 +80,9 @@ class Provider(Protocol):
     def problem(self) -> str | None:
         """Why it cannot be used as it is configured; None when it can."""
 
+    async def open(self) -> None:
+        """Make ready, so that the first turn need not wait; a turn opens what is not open."""
+
     def price(self, model: str) -> tuple[float, float] | None:
         """Return the price of a million input and output tokens in USD; None if unknown."""
 

@@ -75,7 +75,7 @@ class RemoteProvider:
             ModelFailed: when the provider refused or did not answer; without its key.
             ModelBusy: when another attempt may end otherwise.
         """
-        await self._open()
+        await self.open()
         limit = asyncio.timeout(request.settings.get("timeout_s"))
         try:
             async with limit:
@@ -85,7 +85,7 @@ class RemoteProvider:
                 raise ModelFailed(f"{self.name} did not answer in time.") from None
             raise failure_of(self.name, error, self._keys()) from None
 
-    async def _open(self) -> None:
+    async def open(self) -> None:
         """Import what a turn needs, once, beside the loop: it takes seconds."""
         if not self._opened:
             for module in (LIBRARY, f"{LIBRARY}.direct", self.package, prices.LIST):

@@ -1,5 +1,6 @@
 """The table of models: names resolved, turns planned, made and charged."""
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -83,6 +84,13 @@ class ModelTable:
             for name, provider in self._providers.items()
             if provider.configured or name == wanted
         }
+
+    async def open(self) -> None:
+        """Make the default model's provider ready, if it can be used."""
+        provider = self._providers.get((self.default_model or "").partition(":")[0])
+        if provider is not None and provider.problem is None:
+            with contextlib.suppress(ImportError):  # a broken library fails turns, not the start
+                await provider.open()
 
     def priced(self, model: str) -> bool:
         """Whether the cost of ``model`` is known, so that ``max_cost_usd`` can be kept."""

@@ -146,5 +146,5 @@ def announce(url: str, settings: Settings) -> None:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return the settings' own secrets, which logs must never show."""
-    secret = settings.jwt_secret
-    return [secret.get_secret_value()] if secret else []
+    secrets = [settings.jwt_secret, *settings.secrets.values()]
+    return [secret.get_secret_value() for secret in secrets if secret]

@@ -12,12 +12,18 @@ from tests.unit.agents.test_docs import APPS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 OTHER = """
-from agents import Context, agent
+from agents import Context, Secret, agent, tool
+
+@tool(risk="write")
+async def knock(key: str) -> str:
+    print("knocked with", key)
+    return f"opened with {len(key)} characters: {key}"
 
 @agent("other", description="Comes from the settings.")
 async def other(ctx: Context) -> str:
-    return "here"
+    return await ctx.tool(knock, key=Secret("DOOR_KEY"))
 """
+DOOR_KEY = "canary-of-the-door"
 
 
 class Command(TowerProcess):
@@ -31,7 +37,10 @@ async def test_the_first_example_runs_unchanged(tmp_path: Path) -> None:
     app, other = tmp_path / "app.py", tmp_path / "other.py"
     app.write_text(APPS[0])
     other.write_text(OTHER)
-    tower = Command(tmp_path / "data", str(app), TOWER_APPS=str(other)).start()
+    config = tmp_path / "tower.toml"
+    config.write_text(f'[secrets]\nDOOR_KEY = "{DOOR_KEY}"\n')
+    settings = {"TOWER_APPS": str(other), "TOWER_CONFIG": str(config)}
+    tower = Command(tmp_path / "data", str(app), **settings).start()
     try:
         listed = httpx2.get(f"{tower.url}/api/v1/agents").json()
         agents = {each["name"] for each in listed["agents"]}
@@ -51,6 +60,9 @@ async def test_the_first_example_runs_unchanged(tmp_path: Path) -> None:
             await ws.call("confirm", confirmation_id=asked["interrupt_id"], approved=True)
             assert (await ws.ended())["data"]["result"] == "refunded 12.5 on A-17"
             await ws.call("mission.submit", mission="where?", agent="other")
-            assert (await ws.ended())["data"]["result"] == "here"
+            opened = "opened with 18 characters: [secret DOOR_KEY]"
+            assert (await ws.ended())["data"]["result"] == opened
+            assert DOOR_KEY not in str(ws.messages)
+        assert DOOR_KEY not in tower.log.read_text()
     finally:
         tower.end()
