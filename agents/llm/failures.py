@@ -58,9 +58,9 @@ def _said(provider: str, error: Exception) -> str:
         message = _message(getattr(error, "body", None))
         return f"{provider} answered {status}{f': {message}' if message else ''}."
     if _is(error, "ModelConnectionError"):
-        return f"The connection to {provider} failed: {error}."
+        return f"The connection to {provider} failed: {str(error).rstrip('.')}."
     if getattr(error, "in_stream", False):
-        return f"{provider} broke off: {error}."
+        return f"{provider} broke off: {str(error).rstrip('.')}."
     return f"{provider}: {type(error).__name__}: {error}"
 
 

@@ -243,18 +243,6 @@ def _messages(messages: Sequence[JsonObject] | str) -> list[JsonObject]:
     return list(plain)
 
 
-def _arguments(asked: object) -> JsonObject:
-    """Return what a model gave as arguments, fit to be journaled.
-
-    What is no object, or out of bounds, becomes none: the tool's schema then says what is missing.
-    """
-    try:
-        plain = storable(asked)
-    except OutOfBounds:
-        return {}
-    return plain if isinstance(plain, dict) else {}
-
-
 def _plain(value: object) -> Any:
     try:
         plain = jsonable(value)
@@ -282,12 +270,14 @@ def _asked(call: AskedCall, identity: str) -> JsonObject:
     """Return a call that a model asks for.
 
     Its id derives from the step, so that a provider's random ones never make a replay diverge.
+    Arguments that no tool could be given are none, and said to be malformed.
     """
-    asked: JsonObject = {
-        "id": identity,
-        "name": clean_text(call.name),
-        "arguments": _arguments(call.arguments),
-    }
-    if call.malformed is not None:
-        asked["malformed"] = clean_text(call.malformed)
-    return asked
+    asked: JsonObject = {"id": identity, "name": clean_text(call.name), "arguments": {}}
+    try:
+        plain = storable(call.arguments)
+    except OutOfBounds as error:
+        return asked | {"malformed": f"({error})"}
+    if call.malformed is not None or not isinstance(plain, dict):
+        said = clean_text(call.malformed or str(plain))[:MAX_ERROR_CHARACTERS]
+        return asked | {"malformed": said}
+    return asked | {"arguments": plain}

@@ -63,7 +63,7 @@ class Model(BaseChatModel):
             stream: Any = await client.chat.completions.create(
                 model=PRICED,
                 messages=convert_to_openai_messages(messages),  # type: ignore[arg-type]
-                tools=[],
+                max_tokens=100,
                 stream=True,
             )
             async for chunk in stream:

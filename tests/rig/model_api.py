@@ -76,7 +76,14 @@ class Request:
         return json.dumps(self.messages[-1]["content"])
 
 
-Answer: TypeAlias = Said | Refusal
+@dataclass(frozen=True)
+class Raw:
+    """Bytes, whatever they are."""
+
+    data: bytes
+
+
+Answer: TypeAlias = Said | Refusal | Raw
 Model: TypeAlias = Callable[[Request], Answer]
 
 
@@ -162,7 +169,9 @@ class ModelApi:
         self.requests.append(request)
         dialect: Dialect = anthropic_wire if request.path.endswith("/messages") else openai_wire
         answer = self.model(request)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, Raw):
+            writer.write(answer.data)
+        elif isinstance(answer, Refusal):
             body = json.dumps(dialect.trouble(answer.message, answer.status)).encode()
             _head(writer, answer.status, "application/json", answer.headers, len(body))
             writer.write(body)

@@ -139,23 +139,30 @@ async def test_a_provider_that_raises_has_failed(registry: Registry, effect: Eff
         await table.run(table.plan(ASK, "mock:nobody", (), {}), effect)
 
 
+def nested(levels: int) -> list[Any]:
+    """Return lists within lists."""
+    return [nested(levels - 1)] if levels else []
+
+
 @pytest.mark.parametrize(
-    ("asked", "kept"),
+    ("asked", "kept", "malformed"),
     [
-        ({"a": "x\0"}, {"a": "x\ufffd"}),
-        ({"a": [[[[]]]]}, {"a": [[[[]]]]}),
-        ([1], {}),
-        ("text", {}),
+        ({"a": "x\0"}, {"a": "x\ufffd"}, None),
+        ({"a": [[[[]]]]}, {"a": [[[[]]]]}, None),
+        ([1], {}, "[1]"),
+        ("text", {}, "text"),
+        ({"a": nested(40)}, {}, "(nested deeper than 32 levels)"),
     ],
 )
 async def test_what_a_model_asks_is_made_fit_for_the_journal(
-    registry: Registry, effect: EffectContext, asked: Any, kept: Any
+    registry: Registry, effect: EffectContext, asked: Any, kept: Any, malformed: str | None
 ) -> None:
-    """The executor refuses it later, by the tool's schema."""
+    """What is no object, or beyond all bounds, is not run with less than was meant."""
     turn = ProviderTurn("", [AskedCall("clock", asked)], "tool_calls", 1, 1)
     table = ModelTable([MockProvider({"odd": lambda _: turn})], "mock:odd", registry)
     run = await table.run(table.plan(ASK, None, ["clock"], {}), effect)
-    assert run.output["tool_calls"][0]["arguments"] == kept
+    call = run.output["tool_calls"][0]
+    assert (call["arguments"], call.get("malformed")) == (kept, malformed)
 
 
 async def test_prices_become_cost(registry: Registry, effect: EffectContext) -> None:

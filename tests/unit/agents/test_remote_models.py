@@ -15,7 +15,7 @@ from agents.llm.table import ModelTable
 from agents.registry import Registry
 from control_tower.context import Reply
 from control_tower.ports import EffectContext
-from tests.rig.model_api import KEY, Answer, ModelApi, Refusal, Said, serving
+from tests.rig.model_api import KEY, Answer, ModelApi, Raw, Refusal, Said, serving
 
 TALK: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
@@ -224,6 +224,33 @@ async def test_arguments_that_are_no_object_are_kept_as_written(
         ({}, '{"expression": "6*'),
         ({}, "[1]"),
     ]
+
+
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: "
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        OK + b"text/html\r\nContent-Length: 6\r\n\r\n<html>",
+        OK + b"text/event-stream\r\n\r\ndata: {nope\n\n",
+        OK + b"text/event-stream\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"this is no HTTP\r\n\r\n",
+        b"",
+    ],
+)
+async def test_nonsense_is_a_failure_in_a_sentence(
+    effect: EffectContext, registry: Registry, name: str, data: bytes
+) -> None:
+    """Another server than was meant, say."""
+    async with serving([Raw(data)]) as api:
+        table = table_of(api, name, registry)
+        with pytest.raises(ModelFailed) as raised:
+            await table.run(table.plan(TALK, None, (), {}), effect)
+    assert name in raised.value.message
+    assert len(raised.value.message) <= 300
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
