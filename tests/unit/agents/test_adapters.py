@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from agents import adapt
+from agents import adapt, namesake
 from agents.adapters.graphs import INTERRUPT, MODES
 from agents.errors import RegistrationError
 from agents.program import AgentProgram
 from agents.registry import Registry
 from control_tower.commands import ConfirmationAnswer
+from tests.rig.model_api import Refusal, Said, serving
 from tests.rig.tower import ALICE
 from tests.unit.agents.test_on_the_tower import Island
 
@@ -116,6 +117,37 @@ async def test_what_runs_a_text_gives_its_output(make_ctx: MakeContext) -> None:
     ctx = make_ctx("x")
     assert await run(Runner(), ctx) == "ran x"
     assert ctx.calls == [("step", ("runner", False))]
+
+
+async def test_what_a_run_reports_is_charged(island: Island, registry: Registry) -> None:
+    """Calls and tokens, as many libraries have them under ``usage``."""
+
+    class Runner:
+        """An agent of some library."""
+
+        async def run(self, text: str) -> Any:
+            """Run."""
+            usage = SimpleNamespace(requests=3, input_tokens=70, output_tokens=7)
+            return SimpleNamespace(output=text, usage=usage)
+
+    registry.agent("runner")(adapt(Runner()))
+    mission = await island.ended(await island.submit("go", "runner"))
+    usage = mission["usage"]
+    assert (usage["llm_calls"], usage["input_tokens"], usage["output_tokens"]) == (3, 70, 7)
+
+
+def test_an_agent_of_openai_agents_is_told_where_it_can_run() -> None:
+    """Its shape is known, its package cannot be here."""
+    other = SimpleNamespace(name="triage", instructions="Sort.", handoffs=[])
+    with pytest.raises(RegistrationError, match="behind MCP"):
+        adapt(other)
+
+
+def test_openai_agents_beside_us_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named with its version; without it there is none."""
+    assert namesake.problem() is None
+    monkeypatch.setattr(namesake, "distribution", lambda _: SimpleNamespace(version="1.2"))
+    assert "openai-agents 1.2 is installed" in str(namesake.problem())
 
 
 class Graph:
@@ -305,6 +337,58 @@ if INSTALLED:
             ("tool degrees", False),
             ("tool degrees", False),
         ]
+
+    async def test_it_has_its_deps_and_the_talk_so_far(island: Island, registry: Registry) -> None:
+        """The dependencies are made from the context; what was said before comes first."""
+        seen: list[list[str]] = []
+
+        def model(messages: list[Any], _: Any) -> Any:
+            said = [part.content for each in messages for part in each.parts]
+            seen.append(said)
+            return ai.ModelResponse(parts=[ai.TextPart("noted")])
+
+        agent = ai.Agent(function_models.FunctionModel(model), deps_type=str)
+
+        @agent.system_prompt  # type: ignore[untyped-decorator]
+        def whose(run: Any) -> str:
+            return f"You serve {run.deps}."
+
+        registry.agent("mine")(adapt(agent, deps=lambda ctx: ctx.user_id))
+        first = await island.ended(await island.submit("I am Ada", "mine"))
+        again = await island.submit("who am I?", "mine", session_id=first["session_id"])
+        assert (await island.ended(again))["result"] == "noted"
+        assert seen[0] == ["You serve alice.", "I am Ada"]
+        assert seen[1] == ["I am Ada", "noted", "who am I?"]
+
+    async def test_its_model_is_tried_again_and_fails_in_words(
+        island: Island, registry: Registry
+    ) -> None:
+        """As the tower's own: a step for each attempt."""
+        async with serving(
+            [
+                Refusal(503, headers={"retry-after-ms": "10"}),
+                Said("well"),
+                Refusal(401, "who are you"),
+            ]
+        ) as api:
+            client: Any = importlib.import_module("pydantic_ai.models.openai")
+            providers: Any = importlib.import_module("pydantic_ai.providers.openai")
+            openai: Any = importlib.import_module("openai")
+            asking = openai.AsyncOpenAI(base_url=f"{api.url}/v1", api_key="x", max_retries=0)
+            provider = providers.OpenAIProvider(openai_client=asking)
+            agent = ai.Agent(client.OpenAIChatModel("tiny", provider=provider))
+            registry.agent("mine")(adapt(agent))
+            pid = await island.submit("go", "mine")
+            assert (await island.ended(pid))["result"] == "well "
+            failed = island.ledger.last(pid, "step.failed")["data"]
+            assert failed["will_retry"] is True
+            pid = await island.submit("go", "mine")
+            mission = await island.ended(pid)
+            await asking.close()
+        assert mission["error"] == {
+            "code": "model_failed",
+            "message": "openai answered 401: who are you.",
+        }
 
     def test_an_agent_without_a_model_is_refused() -> None:
         """At registration."""

@@ -1,12 +1,13 @@
 """LangGraph's real graphs on the real kernel: journaled, asking people, charged for models."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langgraph.channels import DeltaChannel
 from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
@@ -230,6 +231,36 @@ async def test_a_graph_knows_the_talk_so_far(island: Island, registry: Registry)
     again = await island.submit("who am I?", "graph", session_id=first["session_id"])
     await island.ended(again)
     assert seen == [["I am Ada"], ["I am Ada", "noted", "who am I?"]]
+
+
+async def test_a_state_of_differences_is_kept_whole(island: Island, registry: Registry) -> None:
+    """A channel whose checkpoints have only what changed needs all of them."""
+
+    def gather(state: list[str], writes: Sequence[Any]) -> list[str]:
+        return [*state, *(each for write in writes for each in write)]
+
+    class State(TypedDict):
+        """Words."""
+
+        words: Annotated[list[str], DeltaChannel(gather)]
+
+    def first(_: Any) -> Any:
+        return {"words": ["one"]}
+
+    def second(_: Any) -> Any:
+        return {"words": [interrupt("And?")]}
+
+    graph: Any = StateGraph(State)
+    graph.add_node(first)
+    graph.add_node(second)
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "second")
+    registry.agent("graph")(adapt(graph.compile(), inputs=lambda _: {"words": ["none"]}))
+    pid = await island.submit("go", "graph")
+    question = await island.question(pid)
+    await island.until_parked(pid)
+    await island.tower.answer(ALICE, question, ClarificationAnswer(answer="two"))
+    assert (await island.ended(pid))["result"] == {"words": ["none", "one", "two"]}
 
 
 async def test_a_graph_that_fails_fails_its_mission(island: Island, registry: Registry) -> None:

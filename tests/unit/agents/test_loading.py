@@ -134,3 +134,13 @@ def test_an_entry_point_that_raises_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("agents.loading.entry_points", lambda group: points)
     with pytest.raises(AppLoadError, match="the entry point bad"):
         load_entry_points(Registry())
+
+
+def test_an_app_that_wants_the_other_agents_package_is_told_so(
+    tmp_path: Path, registry: Registry
+) -> None:
+    """openai-agents has our import name."""
+    app = tmp_path / "app.py"
+    app.write_text("from agents import Agent, Runner\n")
+    with pytest.raises(AppLoadError, match="openai-agents cannot run in this process"):
+        load_app(app, registry)
