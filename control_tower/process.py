@@ -205,7 +205,8 @@ class Proposal:
     @property
     def own_events(self) -> int:
         """How many of its events are the mission's own."""
-        return sum(1 for event in self.drafts if event.scope is self.process.scope)
+        scope = self.process.scope
+        return sum([event.scope is scope for event in self.drafts])
 
     def _alarm_at(self) -> float | None:
         """Return the next time at which a mission at rest needs looking at."""

@@ -199,8 +199,9 @@ class Runs:
         self, process: Process, step: str | None, attempt: int, at: int, text: str
     ) -> None:
         """Stream text, never before the durable events that precede it in its mission."""
-        whole = text.encode("utf-8", "replace").decode()  # half a character is no text
-        delta = LlmDelta(step=step, attempt=attempt, at=at, text=whole)
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode()  # half a character is no text
+        delta = LlmDelta(step=step, attempt=attempt, at=at, text=text)
         event = ephemeral(delta, process.scope, self.clock.now())
         if process.unit is not None:
             process.unit.after.append(event)

@@ -36,7 +36,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     """Where an event belongs, made once a mission and shared by all of its events.
 
     ``lineage`` is the mission's ancestry, root first, itself last; empty outside a mission.
-    ``topics`` is derived: every topic that matches the event.
+    Two are derived: ``topics`` are all that match the event, ``members`` is the JSON that all
+    events of the scope have in common.
     """
 
     session_id: str | None
@@ -45,6 +46,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     agent: str | None = None
     priority: str | None = None
     topics: tuple[str, ...] = ()
+    members: bytes = b""
 
     def __post_init__(self) -> None:
         topics = ["system"]
@@ -54,6 +56,12 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
             topics.append(f"session:{self.session_id}")
         topics += [f"mission:{pid}" for pid in self.lineage]
         msgspec.structs.force_setattr(self, "topics", tuple(topics))
+        ids = {
+            "session_id": self.session_id,
+            "mission_id": self.mission_id,
+            "user_id": self.user_id,
+        }
+        msgspec.structs.force_setattr(self, "members", _encode(ids)[1:-1])
 
     @property
     def mission_id(self) -> str | None:
@@ -94,12 +102,10 @@ class Ephemeral(msgspec.Struct, frozen=True, gc=False):
 
 
 def _members(event_type: str, data: object, scope: Scope, at: float) -> bytes:
-    return b'"type":"%b","at":"%b","session_id":%b,"mission_id":%b,"user_id":%b,"data":%b}}' % (
+    return b'"type":"%b","at":"%b",%b,"data":%b}}' % (
         event_type.encode(),
         rfc3339(at).encode(),
-        _encode(scope.session_id),
-        _encode(scope.mission_id),
-        _encode(scope.user_id),
+        scope.members,
         _encode(data),
     )
 

@@ -135,12 +135,13 @@ class Batch:
 class ViewIndex:
     """All views that have members, by topic and by their filters."""
 
-    __slots__ = ("_by_filters", "_by_topic", "_mark")
+    __slots__ = ("_by_filters", "_by_topic", "_latest", "_mark")
 
     def __init__(self) -> None:
         self._by_topic: dict[str, dict[View, Filter]] = {}
         self._by_filters: dict[frozenset[Filter], View] = {}
         self._mark = 0
+        self._latest: tuple[str, Scope, list[View]] | None = None
 
     def __len__(self) -> int:
         return sum(1 for _ in self._all())
@@ -161,6 +162,7 @@ class ViewIndex:
 
     def extend(self, view: View, wanted: Filter) -> None:
         """Add a filter to a private view, or replace it."""
+        self._latest = None
         view.filters[wanted.topic] = wanted
         self._by_topic.setdefault(wanted.topic, {})[view] = wanted
 
@@ -179,28 +181,38 @@ class ViewIndex:
             del self._by_filters[frozenset(view.filters.values())]
 
     def matching(self, event_type: str, scope: Scope) -> list[View]:
-        """Return the views that an event is for, each once."""
+        """Return the views that an event is for, each once; the list is not to be changed.
+
+        A mission's events come in rows, deltas above all, so the latest answer is kept.
+        """
+        latest = self._latest
+        if latest is not None and latest[0] == event_type and latest[1] is scope:
+            return latest[2]
         self._mark += 1
         found: list[View] = []
         for topic in scope.topics:
-            for view, one in self._by_topic.get(topic, _NONE).items():
+            row = self._by_topic.get(topic)
+            # Most topics have no view, and asking an empty row for its items costs as much.
+            if row is None:
+                continue
+            for view, one in row.items():
                 if view.mark != self._mark and one.accepts(event_type, scope):
                     view.mark = self._mark
                     found.append(view)
+        self._latest = event_type, scope, found
         return found
 
     def _all(self) -> set[View]:
         return {view for row in self._by_topic.values() for view in row}
 
     def _enter(self, view: View) -> None:
+        self._latest = None
         for topic, one in view.filters.items():
             self._by_topic.setdefault(topic, {})[view] = one
 
     def _leave(self, view: View, topic: str) -> None:
+        self._latest = None
         row = self._by_topic[topic]
         del row[view]
         if not row:
             del self._by_topic[topic]
-
-
-_NONE: dict[View, Filter] = {}

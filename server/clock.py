@@ -4,6 +4,7 @@ import secrets
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _RANDOM_BITS = 80
 _LENGTH = 26
 
@@ -34,4 +35,5 @@ class UlidIds:
 
 
 def _crockford(number: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
+    shifts = range(5 * (_LENGTH - 2), -1, -10)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in shifts])
