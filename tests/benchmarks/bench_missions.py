@@ -95,15 +95,22 @@ async def measure(port: int, pid: int, missions: int, rounds: int) -> list[tuple
         reading.cancel()
     return [
         ("first token alone, p50", f"{first:.2f} ms"),
-        ("missions a second, wall", f"{statistics.median(wall):.0f}"),
-        ("missions a second of server CPU", f"{statistics.median(cpu):.0f}"),
+        ("missions a second, wall", _best_and_median(wall)),
+        ("missions a second of server CPU", _best_and_median(cpu)),
         ("tokens received", str(client.tokens)),
     ]
 
 
+def _best_and_median(rates: list[float]) -> str:
+    """On a machine that others use too, the best is nearest to what the server can do."""
+    return f"{max(rates):.0f} at best, median {statistics.median(rates):.0f}"
+
+
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--missions", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
