@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from agents import Executor
 from control_tower.sessions import Sessions
@@ -45,7 +45,7 @@ from server.limits import SubmitRates
 from server.metrics import Counting, Counts, figures
 from server.overview import Overview
 from server.page_files import PageFiles
-from server.pages import ForBrowsers, Front, Reference, console_routes, static_dir
+from server.pages import ForBrowsers, Reference, console_routes, static_dir
 from server.rest import ENDPOINTS
 from server.rpc import MethodTable
 from server.rpc_session import RateBound
@@ -222,7 +222,6 @@ def create_app(running: Running) -> Starlette:
     static = services.static_dir
     pages: list[BaseRoute] = [
         WebSocketRoute("/ws", running.sockets),
-        Route("/", Front(static, services.version).answer, methods=["GET"]),
         *console_routes(static),
         *Reference(static, wire_page.page(running.methods.methods)).routes(),
         Mount("/static", PageFiles(static)),

@@ -17,7 +17,6 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from control_tower.errors import NotFound
-from server.endpoints import json_reply
 
 TRUSTED_TYPES = "trusted-types lit-html dompurify"
 
@@ -144,38 +143,6 @@ def console_routes(static: Path) -> list[BaseRoute]:
         Route("/operator", operator.answer, methods=["GET"]),
         Route("/governance", governance.answer, methods=["GET"]),
     ]
-
-
-class Front:
-    """``GET /``: the chat for browsers, the service's name and links for programs."""
-
-    def __init__(self, static: Path, version: str) -> None:
-        self._chat = PageFile(static / "index.html")
-        self._version = version
-
-    async def answer(self, request: Request) -> Response:
-        """Answer."""
-        page = self._chat.page() if wants_html(request.headers) else None
-        return page.response() if page else json_reply(self._links(), headers={"Vary": "Accept"})
-
-    def _links(self) -> dict[str, object]:
-        return {
-            "service": "control-tower",
-            "version": self._version,
-            "links": {
-                "chat": "/",
-                "operator": "/operator",
-                "governance": "/governance",
-                "websocket": "/ws",
-                "requests": "/api/v1/requests",
-                "missions": "/api/v1/missions",
-                "health": "/health",
-                "ready": "/ready",
-                "docs": "/docs",
-                "openapi": "/openapi.json",
-                "asyncapi": "/asyncapi.json",
-            },
-        }
 
 
 class Reference:

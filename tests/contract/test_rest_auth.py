@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "a secret of more than thirty-two bytes"
 FAR = 4_000_000_000
-OPEN = {"/health", "/ready", "/health/ready"}
+OPEN = {"/", "/health", "/ready", "/health/ready"}
 
 
 def signed(user_id: str, role: str = "user") -> dict[str, str]:
