@@ -29,13 +29,19 @@ class Sighting:
 
 
 class Witness:
-    """The newest attempts."""
+    """The newest attempts.
+
+    Attributes:
+        total: how many there were since the start.
+    """
 
     def __init__(self, most: int = KEPT) -> None:
+        self.total = 0
         self._seen: deque[Sighting] = deque(maxlen=most)
 
     def saw(self, sighting: Sighting) -> None:
         """Note an attempt."""
+        self.total += 1
         self._seen.append(sighting)
 
     def __iter__(self) -> Iterator[Sighting]:

@@ -42,7 +42,7 @@ from server.guard import Guard
 from server.health import LoopLag
 from server.imports import Importer
 from server.limits import SubmitRates
-from server.metrics import Counting, Counts, figures
+from server.metrics import CountedModels, Counting, Counts, figures
 from server.overview import Overview
 from server.page_files import PageFiles
 from server.pages import ForBrowsers, Reference, console_routes, static_dir
@@ -160,7 +160,7 @@ async def running(
             store=store,
             catalog=catalog,
             tools=tools,
-            models=models,
+            models=CountedModels(models, counts),
             publisher=bridge,
             clock=clock,
             ids=ids,
@@ -186,7 +186,7 @@ async def running(
             imports=Importer(store, clock, ids),
             hub=hub,
             log=store,
-            streams=EventStreams(hub),
+            streams=EventStreams(hub, settings.max_connections, settings.connections_per_user),
             registry=registry,
             catalog=catalog,
             tools=tools,
@@ -203,7 +203,13 @@ async def running(
         services.status = overview.status
         stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission, overview)))
         services.figures = lambda: {
-            **figures(counts, tower.status(), len(sockets.connections)),
+            **figures(
+                counts,
+                tower.status(),
+                tool_calls=tools.witness.total,
+                connections=len(sockets),
+                streams=len(services.streams),
+            ),
             "loop_lag_seconds": lag.worst_ms / 1000,
         }
         services.documents |= _documents(services, methods)
@@ -229,7 +235,7 @@ def create_app(running: Running) -> Starlette:
     ]
     app = Starlette(
         routes=[*pages, *routes(ENDPOINTS)],
-        middleware=[Middleware(Guard, settings=services.settings)],
+        middleware=[Middleware(Guard, settings=services.settings, figures=services.http)],
         exception_handlers={HTTPException: _to_the_guard},
     )
     app.router.redirect_slashes = False

@@ -144,9 +144,11 @@ class _Path:
         endpoint = self._methods.get(scope["method"])
         if endpoint is None:
             raise MethodNotFound(f"{scope['method']} is not for this path.", allow=self._allow)
+        scope["state"]["route"] = endpoint.path
         request = Request(scope, receive, send)
         services: Services = request.app.state.services
         caller = await services.gate.caller(scope, public=endpoint.public)
+        scope["state"]["user_id"] = caller.user_id or None
         path, query = _path_parameters(request), _query(request, endpoint.query)
         body = await _body(request, endpoint, services.settings.max_body_bytes)
         call = Call(request, services, caller, body, query, path)

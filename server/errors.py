@@ -6,6 +6,7 @@ caller learns no more than ``internal``.
 """
 
 import math
+import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
@@ -87,6 +88,11 @@ class UnsupportedMediaType(Refusal):
     """A body that is not JSON."""
 
     code: ClassVar[str] = "unsupported_media_type"
+
+
+def new_request_id() -> str:
+    """Return an id for a request that brought none of its own."""
+    return f"r_{secrets.token_hex(8)}"
 
 
 def as_refusal(error: BaseException) -> Refusal | None:

@@ -6,7 +6,7 @@ on the way out the security headers, and problem+json for whatever was raised.
 """
 
 import re
-import secrets
+import time
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
@@ -18,8 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from control_tower.errors import Forbidden, NotFound, Refusal
 from server.endpoints import json_reply
-from server.errors import InvalidRequest, MethodNotFound, as_refusal, headers, problem
+from server.errors import (
+    InvalidRequest,
+    MethodNotFound,
+    as_refusal,
+    headers,
+    new_request_id,
+    problem,
+)
 from server.hosts import LOOPBACK_NAMES, host_of, ip_of
+from server.http_figures import ELSEWHERE, HttpFigures
 from server.settings import Settings
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -29,6 +37,9 @@ CORS_METHODS = "GET, POST, PATCH, DELETE"
 CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-ID"
 CORS_EXPOSED = "Location, Retry-After, X-Request-ID, X-Total-Count"
 
+QUIET_ROUTES = frozenset({"/health", "/ready", "/health/ready", "/metrics"})
+MAX_LOGGED_PATH = 300
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
 log = structlog.get_logger(__name__)
@@ -37,8 +48,9 @@ log = structlog.get_logger(__name__)
 class Guard:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, figures: HttpFigures) -> None:
         self._app = app
+        self._figures = figures
         self._hosts = frozenset(
             name.lower() for name in (settings.allowed_hosts or (*LOOPBACK_NAMES, settings.host))
         )
@@ -53,7 +65,7 @@ class Guard:
         request = Headers(scope=scope)
         request_id = _request_id(request)
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id, self._allowed_by_cors(request), scope)
+        answer = _Answer(send, request_id, self._allowed_by_cors(request))
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             self._check(scope, request)
@@ -68,7 +80,32 @@ class Guard:
                 raise
             await _refuse(error, request_id, scope, receive, answer.send)
         finally:
+            if scope["type"] == "http":
+                self._say(scope, answer)
             structlog.contextvars.unbind_contextvars("request_id")
+
+    def _say(self, scope: Scope, answer: "_Answer") -> None:
+        """Count the request, and write the one line of the log that it gets.
+
+        Probes and files come by the second and say nothing: theirs is for debugging. The path is
+        as it came, escapes and all, so that it can't break the line; its query may hold what is
+        nobody's business.
+        """
+        state = scope["state"]
+        route = state.get("route")
+        method, path = scope["method"], scope.get("raw_path") or scope["path"].encode()
+        self._figures.note(method, route or ELSEWHERE, answer.status, answer.took_s)
+        quiet = route in QUIET_ROUTES or scope["path"].startswith("/static/")
+        (log.debug if quiet else log.info)(
+            "http.answered",
+            method=method,
+            path=path.decode("latin1")[:MAX_LOGGED_PATH],
+            route=route,
+            status=answer.status,
+            user_id=state.get("user_id"),
+            size_bytes=answer.size_bytes,
+            duration_ms=round((time.perf_counter() - answer.began) * 1000, 2),
+        )
 
     def _check(self, scope: Scope, request: Headers) -> None:
         hosts = request.getlist("host")
@@ -104,25 +141,33 @@ class Guard:
 
 
 class _Answer:
-    """The way out: adds the headers that every answer has, and knows whether one has begun."""
+    """The way out: adds the headers that every answer has, and knows how far it has come.
 
-    def __init__(self, send: Send, request_id: str, cors: str | None, scope: Scope) -> None:
+    Attributes:
+        cors: the origin that may read it; None for no other than its own.
+        began: when the request came, by the performance counter.
+        status: of the answer; 0 while there is none, and when the client went away before it.
+        took_s: until its head went out.
+    """
+
+    def __init__(self, send: Send, request_id: str, cors: str | None) -> None:
         self._send = send
         self._request_id = request_id
-        self._scope = scope
         self.cors = cors
+        self.began = time.perf_counter()
         self.started = False
+        self.status = 0
+        self.took_s = 0.0
+        self.size_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             self.started = True
+            self.status = int(message["status"])
+            self.took_s = time.perf_counter() - self.began
             self._add_headers(MutableHeaders(scope=message))
-            log.debug(
-                "http.answered",
-                method=self._scope.get("method", "WS"),
-                path=self._scope["path"],
-                status=int(message["status"]),
-            )
+        elif message["type"] == "http.response.body":
+            self.size_bytes += len(message.get("body", b""))
         elif message["type"] in {"websocket.accept", "websocket.close"}:
             self.started = True
         await self._send(message)
@@ -141,7 +186,7 @@ class _Answer:
 
 def _request_id(request: Headers) -> str:
     given = request.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else f"r_{secrets.token_hex(8)}"
+    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
 def _is_preflight(scope: Scope, request: Headers) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.errors import new_request_id
+
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_TIMEOUT_S = 10.0
 
@@ -108,17 +110,20 @@ _TITLES = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 
 
 def _refusal(status: int, code: str, detail: str) -> bytes:
+    request_id = new_request_id()
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": _TITLES[status],
         "status": status,
         "detail": detail,
         "code": code,
+        "request_id": request_id,
     }
     content = msgspec.json.encode(body)
     head = (
         f"HTTP/1.1 {status} {_TITLES[status]}\r\n"
         "content-type: application/problem+json\r\n"
+        f"x-request-id: {request_id}\r\n"
         f"content-length: {len(content)}\r\n"
         "x-content-type-options: nosniff\r\n"
         "connection: close\r\n\r\n"

@@ -27,6 +27,7 @@ from events.payloads import JsonObject
 from server.auth import Verifier
 from server.auth_jwt import JwtVerifier
 from server.auth_keys import Keyring
+from server.database_check import check_database
 from server.health import Check, Finding, LoopLag, check_disk
 from server.services import Services
 from server.settings import Settings, SettingsError
@@ -178,11 +179,6 @@ def checks(
 ) -> dict[str, Check]:
     """Return what readiness asks, by the component's name."""
 
-    async def database() -> Finding:
-        before = store.head
-        await store.mission("m_none")
-        return Finding("up", f"answers; {before} events")
-
     async def llm() -> Finding:
         problems = {name: said for name, said in models.availability().items() if said}
         if not problems:
@@ -203,7 +199,7 @@ def checks(
         return Finding("up", "takes missions")
 
     return {
-        "database": database,
+        "database": lambda: check_database(store),
         "llm": llm,
         **({"mcp": mcp} if servers.servers else {}),
         "event_loop": lag.check,

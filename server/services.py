@@ -14,6 +14,7 @@ from events.hub import Hub
 from events.log import LogReader
 from events.payloads import JsonObject
 from server.health import Check
+from server.http_figures import HttpFigures
 from server.limits import SubmitRates
 from server.settings import Settings
 from server.sse import EventStreams
@@ -63,6 +64,7 @@ class Services:
         started_at: Unix seconds.
         checks: what readiness asks, by the component's name.
         documents: what describes the server to programs, by name.
+        http: figures of the requests that were answered.
         status: returns what ``tower.status`` shows.
         admit: checks that a user may have one more connection.
         figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
@@ -88,6 +90,7 @@ class Services:
     version: str
     checks: dict[str, Check] = field(default_factory=dict)
     documents: dict[str, JsonObject] = field(default_factory=dict)
+    http: HttpFigures = field(default_factory=HttpFigures)
     status: Callable[[], JsonObject] = dict
     figures: Callable[[], JsonObject] = dict
     admit: Callable[[str], None] = _anybody

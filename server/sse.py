@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from control_tower.commands import Caller
+from control_tower.errors import RateLimited, Unavailable
 from events.frames import payloads
 from events.hub import Hub, Subscribed
 from events.payloads import TERMINAL_TYPES, ReplayDone
@@ -20,6 +21,7 @@ from events.subscribers import Subscriber
 from events.topics import Filter
 
 COMMENT_EVERY_S = 15.0
+RETRY_AFTER_S = 5.0
 COMMENT = b": still here\n\n"
 CHUNK_BYTES = 64 * 1024
 
@@ -180,10 +182,12 @@ class EventStream:
 
 
 class EventStreams:
-    """All streams of this process, so that they can be ended when it goes down."""
+    """All streams of this process: bounded as its connections are, and ended when it goes down."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, most: int, most_per_user: int | None) -> None:
         self._hub = hub
+        self._most = most
+        self._most_per_user = most_per_user
         self._open: set[EventStream] = set()
 
     def __len__(self) -> int:
@@ -203,11 +207,30 @@ class EventStreams:
         until: str | None = None,
         finite: bool = False,
     ) -> EventStream:
-        """Return a stream of the topics from ``since`` on (None: now)."""
+        """Return a stream of the topics from ``since`` on (None: now).
+
+        Raises:
+            Unavailable: when there are as many as the process may have.
+            RateLimited: when the caller has as many as a user may have.
+        """
+        self.check(caller)
         stream = EventStream(self._hub, caller, until, self._open.discard, finite=finite)
         self._open.add(stream)
         await stream.attach(filters, since)
         return stream
+
+    def check(self, caller: Caller) -> None:
+        """Check that the caller may have one more; raises as :meth:`open`.
+
+        An endpoint that makes something before it opens its stream asks first.
+        """
+        if len(self._open) >= self._most:
+            raise Unavailable("There are too many streams.", outcome="rejected")
+        theirs = sum(one.caller.user_id == caller.user_id for one in self._open)
+        if self._most_per_user is not None and theirs >= self._most_per_user:
+            raise RateLimited(
+                f"At most {self._most_per_user} streams a user.", retry_after_s=RETRY_AFTER_S
+            )
 
     def end_all(self) -> None:
         """End every stream."""

@@ -29,6 +29,7 @@ from control_tower.store import (
     spending,
 )
 from control_tower.store.delivery import Delivery
+from control_tower.store.migrations import schema_of
 from control_tower.store.readers import Readers
 from control_tower.store.scopes import Scopes
 from events.log import Page
@@ -179,3 +180,7 @@ class Reading:
     async def ended_api_keys(self, key_ids: Collection[str], now: float) -> frozenset[str]:
         """Return those of the ids whose API key opens nothing any more."""
         return await self._readers.run(api_keys.ended, key_ids, now)
+
+    async def schema(self) -> str | None:
+        """Return the revision of the schema as the database says it."""
+        return await self._readers.run(schema_of)

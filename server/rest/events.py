@@ -146,7 +146,7 @@ ENDPOINTS = (
         EventPage,
         query=TopicQuery,
         streams=True,
-        errors=("not_found", "forbidden"),
+        errors=("not_found", "forbidden", "rate_limited"),
         headers={"Last-Event-ID": "The offset of the last event seen; wins over since."},
     ),
     Endpoint(
@@ -157,7 +157,7 @@ ENDPOINTS = (
         EventPage,
         query=PageQuery,
         streams=True,
-        errors=("not_found",),
+        errors=("not_found", "rate_limited"),
         headers={"Last-Event-ID": "The offset of the last event seen; wins over since."},
     ),
 )

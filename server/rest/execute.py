@@ -106,6 +106,7 @@ async def stream(call: Call[ExecuteBody, Query]) -> Response:
     A client that goes away does not stop the mission; a GET of ``Location`` with
     ``Last-Event-ID`` goes on from there.
     """
+    call.services.streams.check(call.caller)
     caller, submission = submitted(call, call.body, call.body.mission)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)

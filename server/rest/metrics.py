@@ -10,7 +10,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetricsReply(Reply):
-    """Counts since the process started; usage is that of missions which ended."""
+    """Counts since the process started. ``connections`` are WebSockets, ``streams`` SSE."""
 
     total_processes: int
     active_processes: int
@@ -22,6 +22,11 @@ class MetricsReply(Reply):
     tokens_out: int
     events: int
     connections: int
+    streams: int
+    queued: int
+    slots_running: int
+    slots_free: int
+    loop_lag_seconds: float
 
 
 async def as_json(call: Call[None, Query]) -> Response:
@@ -31,7 +36,9 @@ async def as_json(call: Call[None, Query]) -> Response:
 
 async def for_prometheus(call: Call[None, Query]) -> Response:
     """Return the figures in Prometheus' text format."""
-    text = prometheus_text(TowerCollector(call.services.figures))
+    services = call.services
+    tower = TowerCollector(services.figures(), services.version, services.started_at)
+    text = prometheus_text(tower, services.http)
     return Response(text, headers={"Content-Type": TEXT})
 
 
