@@ -41,8 +41,8 @@ CLOCK_TOLERANCE = 0.98
 """A cut this near to the time-out is the time-out: the wall clock is not the timer's."""
 
 
-def _unheard(_: EventData) -> None:
-    """The default listener to breakers."""
+def _unheard(_: object) -> None:
+    """The default listener."""
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class Executor:
 
     Attributes:
         on_breaker: told of each breaker's change, with the event's payload.
+        on_secret: told of each secret's value before a tool is given it, so that logs know it.
         health: how every tool has worked.
         witness: the attempts that were made, for audits of the journal.
     """
@@ -80,6 +81,7 @@ class Executor:
         self._secrets = secrets
         self._breakers: dict[str, Breaker] = {}
         self.on_breaker: Callable[[EventData], None] = _unheard
+        self.on_secret: Callable[[str], None] = _unheard
         self.health = HealthBook()
         self.witness = Witness()
 
@@ -161,6 +163,8 @@ class Executor:
     async def _call(self, attempt: _Attempt, plan: ToolPlan, effect: EffectContext) -> Json:
         spec, revealed = attempt.spec, attempt.revealed
         arguments = secret.reveal(plan.arguments, self._secrets, revealed)
+        for value in revealed.values():
+            self.on_secret(value)
         keywords = spec.schema.keywords(named_values(arguments))
         if spec.schema.context_parameter is not None:
             keywords[spec.schema.context_parameter] = self._context(attempt, effect)

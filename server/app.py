@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
-from agents import Executor
 from control_tower.sessions import Sessions
 from control_tower.store import Occupant
 from control_tower.tower import Tower
@@ -150,7 +149,7 @@ async def running(
         hub.start()
         stack.push_async_callback(hub.close)
         node = f"{socket.gethostname()}:{os.getpid()}"
-        tools = Executor(registry, store, clock, parts.search(store), parts.secrets(settings))
+        tools = parts.executor(settings, registry, store, clock)
         catalog = parts.catalog(settings, registry)
         models = await stack.enter_async_context(parts.models(settings, registry))
         mcp = await stack.enter_async_context(

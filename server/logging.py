@@ -2,7 +2,8 @@
 
 Nothing secret is written: :class:`Redactor` masks values by the name of their key, by their
 shape (bearer tokens, provider keys, JWTs, passwords in URLs, tokens in query strings) and by
-what it was told at start (the settings' own secrets).
+what it was told: the settings' own secrets, those of the environment, and each that a tool is
+given as an argument.
 """
 
 import logging
@@ -39,7 +40,15 @@ class Redactor:
     """Masks secrets in log events. Shared by every logger of the process."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = tuple(sorted({s for s in secrets if len(s) >= MIN_SECRET}, key=len)[::-1])
+        self._secrets: tuple[str, ...] = ()
+        for secret in secrets:
+            self.learn(secret)
+
+    def learn(self, secret: str) -> None:
+        """Mask this text from now on, too."""
+        if len(secret) >= MIN_SECRET and secret not in self._secrets:
+            # The longest first: one may be the beginning of another.
+            self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
 
     def text(self, text: str) -> str:
         """Return ``text`` without what is, or looks like, a secret."""
@@ -79,6 +88,20 @@ class Redactor:
         return event
 
 
+_redactor = Redactor()
+"""That of the logs as they were configured last."""
+
+
+def learn(secret: str) -> None:
+    """Mask a secret that became known while the server ran."""
+    _redactor.learn(secret)
+
+
+def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
+    """Return the values of those variables whose name says that they are secret."""
+    return [value for name, value in environ.items() if SECRET_KEYS.search(name)]
+
+
 def configure(level: str = "info", style: str = "auto", secrets: Iterable[str] = ()) -> None:
     """Set up structlog and the standard library's logging, on standard error.
 
@@ -88,7 +111,8 @@ def configure(level: str = "info", style: str = "auto", secrets: Iterable[str] =
         secrets: texts that must never be written.
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
-    redactor = Redactor(secrets)
+    global _redactor  # noqa: PLW0603 - logging is one for the process, and so is this
+    redactor = _redactor = Redactor(secrets)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -24,6 +24,7 @@ from control_tower.sessions import hit_json
 from control_tower.store import Occupant, SqliteStore, ThreadedStore
 from events.log import Publish
 from events.payloads import JsonObject
+from server import logging
 from server.auth import Verifier
 from server.auth_jwt import JwtVerifier
 from server.auth_keys import Keyring
@@ -163,6 +164,15 @@ def search(store: Store) -> Search:
 def _plain(snippet: str) -> str:
     """Return a snippet without its marks and escapes: no page shows this one."""
     return html.unescape(snippet.replace("<mark>", "").replace("</mark>", ""))
+
+
+def executor(
+    settings: Settings, registry: Registry, store: ThreadedStore, clock: Clock
+) -> Executor:
+    """Return what runs the tools; the log learns each secret before a tool is given it."""
+    tools = Executor(registry, store, clock, search(store), secrets(settings))
+    tools.on_secret = logging.learn
+    return tools
 
 
 async def recall_health(store: ThreadedStore, tools: Executor, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -145,6 +146,7 @@ def announce(url: str, settings: Settings) -> None:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Return the settings' own secrets, which logs must never show."""
+    """Return the settings' and the environment's secrets, which logs must never show."""
     secrets = [settings.jwt_secret, *settings.secrets.values()]
-    return [secret.get_secret_value() for secret in secrets if secret]
+    own = [secret.get_secret_value() for secret in secrets if secret]
+    return own + logging.secrets_of_environment(os.environ)
