@@ -1,12 +1,15 @@
 """uvicorn's HTTP protocol with two bounds that it lacks: on the size and the age of a head.
 
 httptools takes a head of any size, and a head that never ends is waited for for ever; both are
-ways to hold a server's memory and sockets for nothing.
+ways to hold a server's memory and sockets for nothing. And uvicorn forgets what a client sends
+right behind an upgrade.
 """
 
 import asyncio
-from typing import Any
+import sys
+from typing import Any, cast
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,6 +29,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_open = False
     _head_bytes = 0
     _unparsed_bytes = 0
+    _data = b""
     _too_large = False
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -42,7 +46,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser, counting what belongs to a head that has no end yet."""
         was_open = self._head_open
+        self._data = data
         super().data_received(data)
+        self._data = b""
         if not (was_open and self._head_open) or self._too_large:
             self._unparsed_bytes = 0
             return
@@ -51,6 +57,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._unparsed_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._too_large = True
             self.send_400_response("")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, and with it what came behind the head in the same piece.
+
+        A client should wait for the answer. But frames that vanished would have it wait for ever,
+        and the rest of a frame whose beginning vanished would be read as another.
+        """
+        met = sys.exc_info()[1]
+        rest = self._data[met.args[0] :] if isinstance(met, httptools.HttpParserUpgrade) else b""
+        super().handle_websocket_upgrade()
+        if rest and not self.transport.is_closing():
+            cast("asyncio.Protocol", self.transport.get_protocol()).data_received(rest)
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""

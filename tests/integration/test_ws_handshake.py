@@ -8,9 +8,11 @@ import pytest
 from tests.integration.ws_rig import (
     BINARY,
     CLOSE,
+    KEY,
     PING,
     PONG,
     TEXT,
+    UPGRADE,
     RawClient,
     frame,
     running,
@@ -35,6 +37,23 @@ async def test_messages_that_come_before_the_accept_are_answered_in_order() -> N
         assert [(await client.message())["id"] for _ in range(2)] == [1, 2]
         client.send(_echo(3))
         assert (await client.message())["id"] == 3
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20, 10_000])
+async def test_messages_in_one_piece_with_the_upgrade_are_answered(cut: int) -> None:
+    """They should not be there yet; being there, they are read from their first byte on."""
+    async with running() as rig:
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", rig.port))
+        rig.clients.append(client)
+        lines = [*UPGRADE, f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13", "", ""]
+        message = _echo(1)
+        client.writer.write("\r\n".join(lines).encode() + message[:cut])
+        await client.writer.drain()
+        if cut < len(message):
+            await asyncio.sleep(0.02)
+            client.writer.write(message[cut:])
+        assert b" 101 " in await client.reader.readuntil(b"\r\n\r\n")
+        assert (await client.message())["id"] == 1
 
 
 @pytest.mark.parametrize(

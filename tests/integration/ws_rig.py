@@ -19,6 +19,7 @@ from events.hub import Hub, HubLimits
 from events.payloads import MissionStarted
 from events.topics import build_filters
 from events.turns import LoopTurns
+from server.http_protocol import BoundedHttpProtocol
 from server.rpc_session import Ack, Method
 from server.ws import Connection, Sockets, WsLimits
 from server.ws_protocol import TowerProtocol
@@ -182,7 +183,13 @@ async def running(
 
     sockets = Sockets(hub, methods, authenticate=authenticate, snapshot=lambda _: [], limits=limits)
     config = uvicorn.Config(
-        sockets, port=0, ws=TowerProtocol, lifespan="off", log_config=None, access_log=False
+        sockets,
+        port=0,
+        http=BoundedHttpProtocol,
+        ws=TowerProtocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
