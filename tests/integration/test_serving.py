@@ -6,12 +6,16 @@ import json
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
 from control_tower.store import holder_of
+from server.serving import listen
 from tests.integration.conftest import MakeTower
 from tests.integration.tower_process import ROOT, TowerProcess, wire
 
@@ -117,6 +121,96 @@ def raw(url: str, data: bytes, timeout_s: float = 15) -> bytes:
 def tower_url(tower: TowerProcess) -> str:
     """Where the module's server is."""
     return tower.url
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_accepted_sockets_are_bounded_in_the_kernel(host: str) -> None:
+    """They inherit a small send buffer, and an end to bytes that nobody acknowledges."""
+    with contextlib.closing(listen(host, 0)) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()[:2]):
+            listener.setblocking(True)
+            accepted, _ = listener.accept()
+            with accepted:
+                # Linux doubles what it is asked for.
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65_536
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+
+
+async def test_a_real_server_bounds_messages_and_compresses_nothing(tower: TowerProcess) -> None:
+    """Uvicorn would take 16 MiB, and agree on deflate with whoever offers it."""
+    async with connect(tower.ws_url, max_size=None, proxy=None) as connection:
+        assert connection.response is not None
+        assert "Sec-WebSocket-Extensions" not in connection.response.headers
+        assert connection.request is not None
+        assert "permessage-deflate" in connection.request.headers["Sec-WebSocket-Extensions"]
+        await connection.send("x" * 65_537)
+        await connection.wait_closed()
+        assert connection.close_code == 1009
+
+
+def test_what_follows_a_request_may_be_nonsense(tower: TowerProcess) -> None:
+    """Pipelined behind a good request, or behind an upgrade: refused, and no matter for the log."""
+    good = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    upgrade = (
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    for data in (
+        good + b"\x00\xff\r\n\r\n",
+        good * 50 + b"nonsense\r\n\r\n",
+        upgrade + b"GET / HTTP/1.1\r\n\r\n",
+        upgrade + upgrade,
+        upgrade + b"\xff" * 70_000,
+        b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ):
+        assert raw(tower.url, data).startswith(b"HTTP/1.1 ")
+    assert raw(tower.url, HEAD + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert '"level": "error"' not in tower.log.read_text()
+
+
+def test_a_header_of_twenty_megabytes_costs_nothing(tower: TowerProcess) -> None:
+    """It is refused while it comes; the server does not hold it."""
+    before = rss_mib(tower.pid)
+    answer = raw(tower.url, HEAD + b"X: " + b"a" * 20_000_000)
+    # The answer, or the reset that a client gets which goes on sending.
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+    assert rss_mib(tower.pid) - before < 15
+
+
+def rss_mib(pid: int) -> float:
+    """Return a process's resident memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
+
+
+def drip(url: str, data: bytes) -> float:
+    """Send a byte each half a second; return how long the server bears that."""
+    parts, began = urlsplit(url), time.monotonic()
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=0.5) as peer:
+        for byte in data:
+            try:
+                peer.sendall(bytes([byte]))
+                if not peer.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+    return time.monotonic() - began
+
+
+def test_heads_that_drip_are_closed_all_at_once(tower: TowerProcess) -> None:
+    """Fifty slow ones; a byte now and then is no more life than none. Others are served."""
+    with ThreadPoolExecutor(50) as pool:
+        dripping = [pool.submit(drip, tower.url, HEAD + b"X: aaaaaaaaaaaa") for _ in range(50)]
+        while not any(each.done() for each in dripping):
+            assert raw(tower.url, HEAD + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+            time.sleep(0.2)
+        assert all(each.result() < 20 for each in dripping)
 
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"

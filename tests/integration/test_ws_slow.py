@@ -126,6 +126,51 @@ async def test_draining_tells_everybody_and_closes_one_by_one() -> None:
             assert await client.ended()
 
 
+async def test_a_drain_is_staggered() -> None:
+    """So that they do not all come back at once: in the middle of it some are still there."""
+    async with running() as rig:
+        clients = [await rig.connect() for _ in range(6)]
+        await until(lambda: len(rig.sockets) == 6)
+        draining = asyncio.create_task(rig.sockets.drain(1_500, spread_s=0.6))
+        seen: set[int] = set()
+        while not draining.done():
+            seen.add(len(rig.sockets))
+            await asyncio.sleep(0.01)
+        assert len(seen) > 3
+        assert [await client.closed() for client in clients] == [1012] * 6
+
+
+async def test_who_came_during_the_drain_is_told_when_to_come_back() -> None:
+    """Uvicorn's own shutdown closes with the hint, too."""
+    async with running() as rig:
+        client = await rig.connect()
+        await until(lambda: len(rig.sockets) == 1)
+        stopping = asyncio.create_task(rig.stop())
+        opcode, payload = await client.receive()
+        client.send(frame(CLOSE, payload))
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (CLOSE, 1012)
+        assert msgspec.json.decode(payload[2:]) == {"retry_after_ms": 1_000}
+        await stopping
+
+
+async def test_who_reads_too_slowly_is_told_so_and_when_to_come_back() -> None:
+    """4413 behind everything that was written before; what it costs stays within the bound."""
+    async with running(HubLimits(buffer_bytes=300_000), UNBOUNDED) as rig:
+        stuck = await rig.stuck_client()
+        await until(lambda: rig.sockets.connections and rig.sockets.connections[0].topics)
+        while rig.sockets.connections:
+            rig.publish(20_000)
+            await asyncio.sleep(0)
+            assert all(one.status().buffered_bytes <= 300_000 for one in rig.sockets.connections)
+        received = b""
+        with contextlib.closing(stuck):
+            while piece := await asyncio.get_running_loop().sock_recv(stuck, 65_536):
+                received += piece
+        at = received.rindex(b"\x88")
+        assert int.from_bytes(received[at + 2 : at + 4], "big") == 4413
+        assert msgspec.json.decode(received[at + 4 :])["retry_after_ms"] == 1_000
+
+
 async def test_nothing_is_left_of_connections_that_are_gone() -> None:
     """Whether they said goodbye, broke the protocol or just left."""
     async with running() as rig:
