@@ -10,6 +10,7 @@ declare module "lit-html" {
 declare module "lit" {
   import type { TemplateResult } from "lit-html";
   export function html(strings: TemplateStringsArray, ...values: unknown[]): TemplateResult;
+  export { nothing } from "lit-html";
   export function svg(strings: TemplateStringsArray, ...values: unknown[]): TemplateResult;
   export class LitElement extends HTMLElement {
     static properties: Record<string, { attribute?: boolean | string; type?: unknown }>;

@@ -33,6 +33,27 @@ async def pay(order: str, amount: float) -> str:
     return f"paid {amount} for {order}"
 
 
+@tool(risk="read_only", timeout_s=300)
+async def dig(place: str) -> str:
+    """Dig for minutes.
+
+    Args:
+        place: Where.
+    """
+    await asyncio.sleep(300)
+    return f"nothing in {place}"
+
+
+@tool(risk="read_only", timeout_s=5, retries=0)
+async def flaky(url: str) -> str:
+    """Fetch what is not there.
+
+    Args:
+        url: Where.
+    """
+    raise ConnectionError("The host did not answer.")
+
+
 @agent("payer", description="Pays, and cannot know whether it did.")
 async def payer(ctx: Context) -> str:
     """Pay once."""
@@ -70,3 +91,36 @@ async def breaker(ctx: Context) -> str:
     """Raise."""
     await ctx.tool("calculator", expression="1+1")
     raise ValueError("The shelf is empty.")
+
+
+@agent("digger", description="Holds a slot for minutes.")
+async def digger(ctx: Context) -> str:
+    """Dig."""
+    return str(await ctx.tool(dig, place=ctx.mission))
+
+
+@agent("fetcher", description="Calls a tool that fails until its breaker opens.")
+async def fetcher(ctx: Context) -> str:
+    """Fetch again and again."""
+    for number in range(20):
+        try:
+            await ctx.tool(flaky, url=f"https://example.invalid/{number}")
+        except Exception:  # noqa: BLE001  # the tool is there to fail
+            continue
+    return "gave up"
+
+
+@agent("wide", description="Makes two thousand steps, twenty side by side.")
+async def wide(ctx: Context) -> str:
+    """Step."""
+
+    async def branch(own: Context) -> None:
+        for number in range(1, 101):
+            await own.step(f"part {number} of 100", _nothing, idempotent=True)
+
+    await ctx.parallel(*[branch] * 20)
+    return "wide"
+
+
+async def _nothing() -> None:
+    """Do nothing, so that only the steps cost something."""

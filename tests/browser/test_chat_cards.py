@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -17,14 +18,16 @@ from tests.browser.tower_process import TowerProcess
 def showcase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TowerProcess]:
     """Run a server with the agents of ``showcase_app``."""
     app = Path(__file__).with_name("showcase_app.py")
-    process = TowerProcess(tmp_path_factory.mktemp("showcase"), TOWER_APPS=str(app))
+    process = TowerProcess(
+        tmp_path_factory.mktemp("showcase"), TOWER_APPS=str(app), TOWER_CONFIRMATION_TTL_S="5"
+    )
     process.start()
     yield process
     process.stop()
 
 
 def follow(
-    tower: TowerProcess, open_chat: OpenChat, agent: str, mission: str = "go", **fields: object
+    tower: TowerProcess, open_chat: OpenChat, agent: str, mission: str = "go", **fields: Any
 ) -> ChatPage:
     """Submit to an agent, and open the session that this made."""
     answer = submit(tower, mission, agent=agent, **fields)
@@ -109,3 +112,52 @@ def test_a_failure_says_why(showcase: TowerProcess, open_chat: OpenChat) -> None
     chat.wait_ended("Failed")
     expect(chat.mission.locator(".failure")).to_contain_text("The shelf is empty.")
     expect(chat.page.get_by_role("button", name="Run again")).to_be_visible()
+
+
+def test_an_expired_approval_counts_as_refused(showcase: TowerProcess, open_chat: OpenChat) -> None:
+    """The card counts down, then says that time refused; the file is still there."""
+    chat = follow(showcase, open_chat, "demo", "write a.txt: hello then delete a.txt")
+    expect(chat.card.get_by_role("timer")).to_have_text(re.compile(r"0:0\d left"))
+    chat.wait_ended()
+    expect(chat.mission.locator(".verdict")).to_contain_text("Expired, which counts as refused")
+    expect(chat.card).to_have_count(0)
+    chat.send("read a.txt")
+    expect(chat.missions).to_have_count(2)
+    chat.wait_ended()
+    expect(chat.answer).to_contain_text("hello")
+
+
+HOSTILE = """<script>document.title = "taken"</script><img src=x onerror="document.title='taken'">
+<svg onload="document.title='taken'"></svg><style>body { display: none }</style>
+[a](javascript:document.title='taken') [b](data:text/html,<script>1</script>)
+<form action="/x"><input name="q"></form> <iframe src="https://example.org"></iframe>
+![c](https://example.org/c.png "c") [d]: //example.org
+
+| <b onmouseover=alert(1)>x</b> | `<script>` |
+|--|--|
+| [e](vbscript:x) | <a href="https://example.org" onclick="x()">f</a> |
+"""
+
+
+def test_hostile_text_is_shown_not_obeyed(showcase: TowerProcess, open_chat: OpenChat) -> None:
+    """Scripts, styles, forms, frames and remote images of an answer are words or links."""
+    chat = follow(showcase, open_chat, "echo", HOSTILE)
+    chat.wait_ended()
+    expect(chat.answer).to_contain_text("onerror=")
+    inside = "script, style, svg:not(.icon), iframe, form, input, img, [onclick], [onmouseover]"
+    expect(chat.answer.locator(inside)).to_have_count(0)
+    hrefs = chat.answer.locator("a[href]").evaluate_all("links => links.map((a) => a.protocol)")
+    assert set(hrefs) <= {"https:", "http:"}
+    assert chat.page.title().startswith("<script>")
+
+
+def test_a_mission_of_2000_steps_stays_light(showcase: TowerProcess, open_chat: OpenChat) -> None:
+    """Its newest steps are drawn, and all of them for whoever wants them."""
+    chat = follow(showcase, open_chat, "wide")
+    chat.wait_ended()
+    expect(chat.mission.locator(".facts").first).to_contain_text("2,000 steps")
+    chat.unfold()
+    assert chat.steps.count() == 100
+    chat.press("Show 1,900 earlier steps")
+    expect(chat.steps).to_have_count(2000)
+    expect(chat.steps.last.locator(".step-name")).to_have_text(re.compile(r"part \d+ of 100"))

@@ -1,28 +1,15 @@
 """The chat page for everyone: assistive technology, small screens, dark rooms."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import ChatPage
+from tests.browser.axe import serious_faults
 from tests.browser.conftest import OpenChat
 from tests.browser.tower_process import TowerProcess
 
-SERIOUS = {"serious", "critical"}
 SCHEMES = ("light", "dark")
 NARROW = {"width": 360, "height": 740}
 DELETE = "write a.txt: hello then read a.txt then delete a.txt"
-
-
-def serious_faults(chat: ChatPage) -> list[str]:
-    """Return what axe finds serious on the page as it is."""
-    found = Axe().run(chat.page).response["violations"]
-    return [
-        f"{fault['id']}: {node['html']}"
-        for fault in found
-        if fault["impact"] in SERIOUS
-        for node in fault["nodes"]
-    ]
 
 
 @pytest.fixture(params=SCHEMES)
@@ -35,18 +22,18 @@ def test_axe_finds_nothing_serious(tower: TowerProcess, open_chat: OpenChat, sch
     """Empty, asking for approval while editing, with steps open, and finished."""
     chat = open_chat(tower, color_scheme=scheme)
     chat.wait_live()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     chat.send(DELETE)
     expect(chat.card).to_be_visible()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     chat.press("Edit arguments")
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     chat.press("Approve as edited")
     chat.wait_ended()
     chat.unfold()
     for summary in chat.steps.locator("summary").all():
         summary.click()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
 
 
 def test_axe_finds_nothing_serious_on_other_cards(
@@ -56,13 +43,13 @@ def test_axe_finds_nothing_serious_on_other_cards(
     chat = open_chat(tower, color_scheme=scheme, viewport=NARROW)
     chat.send("ask me to choose red or green")
     expect(chat.card).to_be_visible()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     chat.press("What to do with this session")
     expect(chat.page.get_by_role("menu")).to_be_visible()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     chat.page.keyboard.press("Escape")
     chat.press("List of missions")
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
 
 
 def test_it_is_usable_at_360_px(tower: TowerProcess, open_chat: OpenChat) -> None:

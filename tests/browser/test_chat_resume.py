@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenChat
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import OpenChat, OpenPage
 from tests.browser.tower_process import TowerProcess
 from tests.browser.watch import REFUSED, Watch
 
@@ -116,3 +117,20 @@ def test_a_drained_server_is_waited_for(
     chat.press("Show 300 earlier steps")
     names = chat.steps.locator(".step-name").all_text_contents()
     assert names == [f"work {number} of 400" for number in range(1, 401)]
+
+
+def test_a_page_that_was_offline_catches_up(own_tower: TowerProcess, open_page: OpenPage) -> None:
+    """Without a network it says so; with one it has all that happened meanwhile, once."""
+    page = open_page(own_tower, "/")
+    chat = ChatPage(page)
+    chat.send("work 200 steps")
+    expect(chat.steps.nth(3)).to_be_visible()
+    page.context.set_offline(offline=True)
+    expect(chat.status).to_contain_text("offline", timeout=30_000)
+    page.context.set_offline(offline=False)
+    chat.wait_live()
+    chat.wait_ended()
+    chat.unfold()
+    chat.press("Show 100 earlier steps")
+    names = chat.steps.locator(".step-name").all_text_contents()
+    assert names == [f"work {number} of 200" for number in range(1, 201)]

@@ -7,9 +7,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
+from tests.browser.axe import serious_faults
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
-from tests.browser.test_chat_looks import serious_faults
 from tests.browser.tower_process import TowerProcess
 from tests.browser.watch import Watch
 
@@ -82,7 +82,7 @@ def test_a_token_is_asked_for(browser: Browser, watch: Watch, tower: TowerProces
     chat = open_through(browser, watch, tower, proxy)
     dialog = chat.page.get_by_role("dialog", name="Sign in")
     expect(dialog).to_be_visible()
-    assert serious_faults(chat) == []
+    assert serious_faults(chat.page) == []
     dialog.get_by_label("Token").fill("wrong")
     dialog.get_by_role("button", name="Sign in").click()
     expect(dialog).to_contain_text("not valid")

@@ -6,7 +6,7 @@ import { eventLine } from "../../static/js/console/event_line.js";
 import { Feed, NO_FILTER, SHOWN } from "../../static/js/console/feed.js";
 import { Processes } from "../../static/js/console/processes.js";
 import { nearest, rowOf, shares } from "../../static/js/console/row.js";
-import { clientsOf, sampled, SAMPLES } from "../../static/js/console/samples.js";
+import { clientsOf, missing, sampled, SAMPLES } from "../../static/js/console/samples.js";
 import { holders, why } from "../../static/js/console/why.js";
 import { inSight, revealing } from "../../static/js/ui/window.js";
 
@@ -195,6 +195,14 @@ describe("samples", () => {
     assert.equal(samples[1].events, 50);
     for (let n = 0; n < 200; n += 1) samples = sampled(samples, {}, { at: n, total: 0, before: null });
     assert.equal(samples.length, SAMPLES);
+  });
+
+  it("say what the table lacks only when it lacked it before", () => {
+    const status = { processes: { ready: 2, running: 1, waiting: 4 } };
+    const counts = { ready: 1, running: 2, waiting: 3 };
+    assert.deepEqual(missing(status, counts, []), { missed: ["ready", "waiting"], again: [] });
+    assert.deepEqual(missing(status, counts, ["ready"]).again, ["ready"]);
+    assert.deepEqual(missing({}, counts, ["ready"]), { missed: [], again: [] });
   });
 
   it("put the client that is farthest behind first; one without topics is not behind", () => {

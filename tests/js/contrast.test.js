@@ -38,7 +38,7 @@ describe("the colours", () => {
   for (const [name, theme] of Object.entries({ light: LIGHT, dark: DARK })) {
     it(`keep 4.5:1 for text on every ground, in ${name}`, () => {
       const pairs = TEXT.flatMap((text) => GROUNDS.map((ground) => [text, ground]));
-      pairs.push(["accent-ink", "accent"], ["bad", "bad-soft"], ["good", "good-soft"]);
+      pairs.push(["accent-ink", "accent"], ["accent-ink", "bad"], ["bad", "bad-soft"], ["good", "good-soft"]);
       pairs.push(...["code-red", "code-orange", "code-green"].map((text) => [text, "code-ground"]));
       for (const [text, ground] of pairs) assert.ok(contrast(theme[text], theme[ground]) >= 4.5, `${text} on ${ground}`);
     });

@@ -4,7 +4,7 @@ import { tower } from "../ui/connection.js";
 import { counted } from "../ui/format.js";
 import { report, toast } from "../ui/toast.js";
 import { PRIORITIES } from "./row.js";
-import { processes } from "./store.js";
+import { processes, take } from "./store.js";
 
 /** @typedef {import("../client.js").RpcError} RpcError */
 /** @typedef {"cancel" | "pause" | "resume"} Verb */
@@ -40,7 +40,7 @@ export async function shiftPriority(ids, by) {
 /** @param {string} mission_id @param {string} resource as in a quota, `max_tool_calls` @param {number} amount to add */
 export async function extendQuota(mission_id, resource, amount) {
   try {
-    await tower.call("mission.extend_quota", { mission_id, quota: { [resource]: amount } });
+    take(await tower.call("mission.extend_quota", { mission_id, quota: { [resource]: amount } }));
   } catch (error) {
     report(error);
   }
@@ -50,7 +50,7 @@ export async function extendQuota(mission_id, resource, amount) {
 
 /**
  * @param {string[]} ids
- * @param {(id: string) => Promise<unknown>} call
+ * @param {(id: string) => Promise<any>} call
  * @param {(done: number) => void} tell
  * @returns {Promise<Outcome>}
  */
@@ -60,7 +60,7 @@ async function forEach(ids, call, tell) {
   const worker = async () => {
     for (let id = left.shift(); id; id = left.shift()) {
       try {
-        await patiently(() => call(/** @type {string} */ (id)));
+        take(await patiently(() => call(/** @type {string} */ (id))));
         outcome.done += 1;
       } catch (error) {
         outcome.failures.push(/** @type {RpcError} */ (error));
@@ -72,7 +72,7 @@ async function forEach(ids, call, tell) {
   return outcome;
 }
 
-/** The server says when it takes more; until then a command waits. @param {() => Promise<unknown>} call */
+/** The server says when it takes more; until then a command waits. @param {() => Promise<any>} call */
 async function patiently(call) {
   for (;;) {
     try {

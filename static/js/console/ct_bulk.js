@@ -49,12 +49,12 @@ class BulkDialog extends View {
         ${ids.length > NAMED ? html`<li class="muted">and ${(ids.length - NAMED).toLocaleString("en")} more</li>` : ""}
       </ul>
       <p class="hint">${MEANS[verb][ids.length === 1 ? "one" : "many"]}</p>
-      <label for="bulk-reason">Reason</label>
+      <label class="label" for="bulk-reason">Reason</label>
       <input id="bulk-reason" maxlength="1000" autocomplete="off" placeholder="Kept with the mission" ?disabled=${this.busy} />
       <div class="row end">
         ${this.busy ? html`<span class="hint" role="status">${this.done.toLocaleString("en")} of ${ids.length.toLocaleString("en")}</span>` : ""}
         <button class="button" type="button" ?disabled=${this.busy} @click=${close}>Leave it</button>
-        <button class="button primary" type="submit" ?disabled=${this.busy}>${title}</button>
+        <button class="button ${verb === "cancel" ? "danger" : "primary"}" type="submit" ?disabled=${this.busy}>${title}</button>
       </div>
     </form>`;
   }

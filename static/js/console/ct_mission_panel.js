@@ -1,7 +1,7 @@
 /** `<ct-mission-panel>`: the chosen mission: why it is where it is, what it may still use, and its open questions. */
 
 import { html } from "lit";
-import { hello, looksOnly } from "../ui/connection.js";
+import { looksOnly } from "../ui/connection.js";
 import { brief, dayAndTime, duration } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
@@ -70,10 +70,9 @@ function goTo(id) {
 
 /** @param {Record<string, any>} block */
 function facts(block) {
-  const own = block.user_id === hello.value?.user_id;
   const rows = [
     ["Mission", html`<code>${block.mission_id}</code>`],
-    ["Session", own ? html`<a href="/#/s/${block.session_id}">open in the chat</a>` : html`<code>${block.session_id}</code>`],
+    ["Session", html`<a href="/#/s/${block.session_id}">open in the chat</a>`],
     ["Submitted", dayAndTime(block.created_at)],
     ["Attempt", block.attempt > 1 ? String(block.attempt) : ""],
     ["Node", block.node ?? ""],

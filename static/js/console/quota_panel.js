@@ -41,7 +41,7 @@ function extendForm(mission_id, resources) {
   };
   return html`<form class="row extend" @submit=${submit}>
     <select name="resource" aria-label="What to extend">
-      ${resources.map((resource) => html`<option value="max_${resource}">${resource.replaceAll("_", " ")}</option>`)}
+      ${resources.map((resource, index) => html`<option value="max_${resource}" ?selected=${index === 0}>${resource.replaceAll("_", " ")}</option>`)}
       <option value="timeout_seconds">running time (s)</option>
     </select>
     <input name="amount" type="number" min="0" step="any" value="50" required aria-label="Amount to add" />

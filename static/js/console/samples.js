@@ -25,6 +25,19 @@ export function sampled(samples, status, { at, total, before }) {
 }
 
 /**
+ * States of which the server has more processes than the table shows, although it said so before: no event tells
+ * of a mission that was let go on and found no slot free.
+ * @param {Record<string, any>} status
+ * @param {Record<string, number>} counts the table's
+ * @param {readonly string[]} before what this gave for the sample before
+ * @returns {{missed: string[], again: string[]}} `again`: missed twice, to be listed anew
+ */
+export function missing({ processes = {} }, counts, before) {
+  const missed = Object.keys(processes).filter((state) => processes[state] > (counts[state] ?? 0));
+  return { missed, again: missed.filter((state) => before.includes(state)) };
+}
+
+/**
  * Clients, those that are farthest behind first.
  * @param {Record<string, any>} status
  * @returns {{connection_id: string, user_id: string | null, topics: string[], behind: number, buffered_bytes: number}[]}

@@ -11,7 +11,7 @@ import { report } from "../ui/toast.js";
 import { arrange } from "./arrange.js";
 import { Feed } from "./feed.js";
 import { Processes } from "./processes.js";
-import { sampled } from "./samples.js";
+import { missing, sampled } from "./samples.js";
 
 /** @typedef {import("./samples.js").Sample} Sample */
 /** @typedef {import("./arrange.js").Arrangement} Arrangement */
@@ -20,6 +20,7 @@ const SAMPLE_MS = 2_000;
 const TOOLS_MS = 5_000;
 /** How often the table is arranged anew while events flood in: faster than that nobody reads. */
 const TABLE_MS = 200;
+const RECENT = 200;
 const PAGE = 500;
 /** Beyond it the table shows the newest of a state, and says so. */
 const PAGES_OF_A_STATE = 10;
@@ -50,11 +51,16 @@ export const lines = computed(() => {
 /** Whether this person may see everything; null while it is not known. */
 export const seesAll = computed(() => (hello.value ? hello.value.role !== "user" : null));
 
-/** Follows everything. Called once this person is known. */
+/** Up to here the table knows from the server's lists; older events are for the feed alone. */
+let known = 0;
+
+/** Follows everything, from a little before now, so that the feed begins with something. Called once this person is known. */
 export async function follow() {
   if (!seesAll.value) return;
   try {
-    await tower.subscribe(["system"], { deltas: false });
+    const since = Math.max(0, (hello.value?.offset ?? 0) - RECENT);
+    const { offset } = await tower.subscribe(["system"], { since, deltas: false });
+    known = Math.max(known, offset);
   } catch (error) {
     return report(error);
   }
@@ -90,6 +96,7 @@ export async function loadTools() {
 /** The log was replaced, or part of it is gone: the table is what the server says now. */
 async function refill() {
   drop();
+  known = 0;
   processes.clear();
   await fill();
 }
@@ -116,9 +123,9 @@ async function fillState(state, pages) {
 }
 
 const { gather, drop } = byFrame((events) => {
-  feed.push(events);
+  feed.push(events.filter(({ offset }) => offset !== undefined));
   feedRevision.value += 1;
-  if (processes.apply(events)) showTableSoon();
+  if (processes.apply(events.filter(({ offset = 0 }) => offset > known))) showTableSoon();
 });
 
 let shownAt = 0;
@@ -149,9 +156,27 @@ async function sample() {
     samples.value = sampled(samples.value, answer, { ...count, before: counted });
     counted = count;
     status.value = answer;
+    await reconcile(answer);
   } catch {
     counted = null; // The connection broke: the next sample counts anew.
   }
+}
+
+/** @type {string[]} */ let missed = [];
+
+/** Lists again what the table got wrong, where events could not tell. @param {Record<string, any>} answer */
+async function reconcile(answer) {
+  const { missed: now, again } = missing(answer, processes.counts(), missed);
+  missed = now;
+  await Promise.all(again.filter((state) => state !== "terminated").map((state) => fillState(state, 1)));
+  if (again.length) showTableSoon();
+}
+
+/** Takes over what the server answered to a command. @param {Record<string, any> | undefined} block a control block */
+export function take(block) {
+  if (!block?.mission_id) return;
+  processes.load([block]);
+  showTableSoon();
 }
 
 /** Draws the feed again: its filter changed, or it was held. */

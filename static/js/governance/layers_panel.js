@@ -9,7 +9,7 @@ const STATES = /** @type {Readonly<Record<string, string>>} */ ({ up: "healthy",
 /** @param {Record<string, any>} dashboard */
 export function layersPanel({ memory_layers }) {
   return html`<section class="block" aria-labelledby="layers">
-    <h2 id="layers">Memory</h2>
+    <h2 id="layers">Memory layers</h2>
     <ul class="list">
       ${memory_layers.map(layer)}
     </ul>
@@ -20,6 +20,6 @@ export function layersPanel({ memory_layers }) {
 function layer({ layer: level, name, source, status, message, latency_ms }) {
   return html`<li class="item">
     <div class="item-head"><span class="item-name"><span class="level">${level}</span> ${name}</span>${healthMark(STATES[status] ?? "unknown")}</div>
-    <p class="facts">${source}: ${message}${latency_ms === null ? "" : ` · looked up in ${duration(latency_ms)}`}</p>
+    <p class="facts" title=${latency_ms === null ? "" : `looked up in ${duration(latency_ms)}`}>${source}: ${message}</p>
   </li>`;
 }

@@ -28,7 +28,7 @@ export const now = signal(Date.now());
 export function start(signedIn) {
   whenIn = signedIn;
   tower.on("status", (next) => (status.value = next));
-  addEventListener("online", () => tower.retryNow());
+  for (const change of ["online", "offline"]) addEventListener(change, () => tower.retryNow());
   document.addEventListener("visibilitychange", () => document.hidden || tower.retryNow());
   setInterval(() => (now.value = Date.now()), 1_000);
   void signIn();
