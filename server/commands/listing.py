@@ -17,7 +17,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
 
 SHOWN_CHARACTERS = 60
-OWN_IDS = frozenset({"mission_id", "session_id"})
+HEADINGS = {
+    "mission_id": "id",
+    "session_id": "id",
+    "message_count": "messages",
+    "priority": "prio",
+    "created_at": "made",
+    "last_activity": "active",
+}
+"""Short ones for the commonest columns, so that a row fits eighty of them."""
 
 
 def show_json(value: object) -> None:
@@ -49,9 +57,11 @@ def show(
     cells = [[cell(name, row[name]) for name in columns] for row in rows]
     table = Table(box=None, pad_edge=False)
     for at, name in enumerate(columns):
-        # An id that is cut can't be typed.
-        widest = max(len(row[at]) for row in cells) if name.endswith("_id") else None
-        table.add_column(heading(name), no_wrap=True, overflow="ellipsis", min_width=widest)
+        # The last one gives way where it is narrow (rich shrinks only what may be wrapped, which
+        # its cells then are not): an id that is cut can't be typed.
+        fixed = at < len(columns) - 1
+        widest = max(len(heading(name)), *(len(row[at]) for row in cells)) if fixed else None
+        table.add_column(heading(name), no_wrap=fixed, overflow="ellipsis", min_width=widest)
     for row in cells:
         table.add_row(*row)
     out.print(table)
@@ -71,12 +81,8 @@ def show_fields(thing: JsonObject, *, as_json: bool) -> None:
 
 
 def heading(name: str) -> str:
-    """Return a column's heading; a row's own id needs no longer name."""
-    if name in OWN_IDS:
-        return "id"
-    if name == "message_count":
-        return "messages"
-    return name.removesuffix("_at").removesuffix("_id").replace("_", " ")
+    """Return a column's heading."""
+    return HEADINGS.get(name) or name.removesuffix("_at").removesuffix("_id").replace("_", " ")
 
 
 def cell(name: str, value: object) -> Text:
@@ -88,7 +94,8 @@ def cell(name: str, value: object) -> Text:
         return Text(age(text))
     text = printable(" ".join(text.split()))
     short = len(text) <= SHOWN_CHARACTERS or name.endswith("_id")
-    return Text(text if short else text[: SHOWN_CHARACTERS - 1] + "…")
+    shown = text if short else text[: SHOWN_CHARACTERS - 1] + "…"
+    return Text(shown, overflow="ellipsis", no_wrap=True)
 
 
 def age(instant: str) -> str:

@@ -182,7 +182,8 @@ def test_the_doctor_looks_at_a_server_elsewhere() -> None:
     assert "Ready: ready" in healthy
     assert "we are ada, user" in healthy
     assert "TOWER_HOST" not in healthy
-    assert [each["verdict"] for each in told("doctor", "--token", OLGA)] == ["ok", "ok", "ok"]
+    # On a busy machine the loop's lag may well be noted.
+    assert "bad" not in {each["verdict"] for each in told("doctor", "--token", OLGA)}
     refused = tower("doctor", "--token", "nonsense", code=1).stdout
     assert "→ Give a token" in refused
     gone = tower("doctor", "--url", "http://127.0.0.1:1", code=1).stdout
