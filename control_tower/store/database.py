@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from control_tower.store.engine import checkpoint
+from control_tower.store.engine import checkpoint, patient
 from control_tower.store.rows import Unfit
 from control_tower.store.statements import Connection
 
@@ -24,6 +24,11 @@ UNFIT: tuple[type[Exception], ...] = (
     ValueError,
 )
 """What a unit's own rows can raise before the engine sees them: a value that has no place in it."""
+
+
+_READERS_MS = 50
+"""How long a checkpoint waits for readers. A backup of much reads for seconds: commits go on
+meanwhile, and the WAL begins again when it is done."""
 
 
 class DiskFull(Exception):
@@ -94,8 +99,12 @@ class Database(Protocol):
             DatabaseBroken: when writing is not ours any more.
         """
 
-    def tidy(self, mode: str) -> None:
-        """Do the engine's upkeep between transactions: a checkpoint, where the writer makes it."""
+    def tidy(self, mode: str) -> bool:
+        """Do the engine's upkeep between transactions: a checkpoint, where the writer makes it.
+
+        Returns:
+            Whether all of it could be done; False while a reader needs an older state.
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -165,9 +174,10 @@ class SqliteDatabase:
         """
         raise DatabaseBroken("an SQLite file does not come back")
 
-    def tidy(self, mode: str) -> None:
+    def tidy(self, mode: str) -> bool:
         """Move the WAL into the database; see ``engine.checkpoint``."""
-        checkpoint(self.connection, mode)
+        with patient(self.connection, _READERS_MS):
+            return checkpoint(self.connection, mode)
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,6 +12,8 @@ This file and ``statements.py`` are where SQLite differs from another engine.
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DATABASE_NAME = "tower.db"
@@ -73,6 +75,8 @@ def connect_writer(
     connection = _connect(str(path), factory)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # What is erased is overwritten, wherever SQLite was built; most builds do it anyway.
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
     return connection
@@ -84,6 +88,16 @@ def connect_reader(path: Path | str) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     return connection
+
+
+@contextmanager
+def patient(connection: sqlite3.Connection, wait_ms: int) -> Iterator[None]:
+    """Let statements wait for others' locks only so long, within the block."""
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
 
 
 def checkpoint(connection: sqlite3.Connection, mode: str) -> bool:

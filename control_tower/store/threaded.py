@@ -53,6 +53,14 @@ class ThreadedStore(Reading):
         else:
             self._writer.submit(unit)
 
+    async def empty_log(self) -> bool:
+        """Leave nothing in the WAL's file; return whether that was possible just now."""
+        if self._closed:
+            return False
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._writer.empty_log(lambda emptied: None if done.done() else done.set_result(emptied))
+        return await done
+
     async def close(self) -> None:
         """Commit and deliver what waits, then let go of the database. Twice is once."""
         if self._closed:

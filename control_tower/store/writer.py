@@ -61,11 +61,19 @@ class _Forgive:
     guard: Guard
 
 
+@dataclass(slots=True, frozen=True)
+class _EmptyLog:
+    """On the queue: empty the WAL now. ``done`` is told, on the loop, whether that was possible."""
+
+    done: Callable[[bool], None]
+
+
 class _Stop:
     """On the queue: the last entry."""
 
 
-_Entry: TypeAlias = Unit | _Forgive | _Stop
+_Word: TypeAlias = _Forgive | _EmptyLog
+_Entry: TypeAlias = Unit | _Word | _Stop
 
 
 def free_bytes(folder: Path) -> int:
@@ -108,10 +116,11 @@ class Writer:
         self._wal_bytes = wal_bytes
         self._delivery: Delivery | None = None
         self._queue: SimpleQueue[_Entry] = SimpleQueue()
-        self._held: list[Unit | _Forgive] = []
+        self._held: list[Unit | _Word] = []
         self._stopping = False
         self._broken = False
         self._unmoved = 0
+        self._restart_at = 0.0
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="tower-writer", daemon=True)
 
@@ -127,6 +136,13 @@ class Writer:
     def forgive(self, guard: Guard) -> None:
         """Take units under ``guard`` again that are submitted from now on."""
         self._queue.put(_Forgive(guard))
+
+    def empty_log(self, done: Callable[[bool], None]) -> None:
+        """Move all of the WAL into the database and leave nothing in its file; tell ``done``.
+
+        Not possible while somebody reads an older state of the database, as a backup does.
+        """
+        self._queue.put(_EmptyLog(done))
 
     async def close(self) -> None:
         """Commit what waits, then end the thread."""
@@ -170,10 +186,16 @@ class Writer:
 
     def _group(self) -> list[Unit]:
         """Return the units held up to the next word of the loop, having taken in those before."""
-        while self._held and isinstance(word := self._held[0], _Forgive):
-            self._core.forgive(word.guard)
+        while self._held and not isinstance(word := self._held[0], Unit):
+            self._heed(word)
             del self._held[0]
         return list(takewhile(_is_unit, self._held))  # type: ignore[arg-type]
+
+    def _heed(self, word: _Word) -> None:
+        if isinstance(word, _Forgive):
+            self._core.forgive(word.guard)
+        else:
+            self._on_loop(partial(word.done, not self._broken and self._checkpoint("TRUNCATE")))
 
     def _commit_held(self) -> None:
         units = self._group()
@@ -268,7 +290,7 @@ class Writer:
 
     def _refuse_new_work(self, reason: Callable[[], StoreFailed]) -> None:
         refused = [one for one in self._held if isinstance(one, Unit) and not one.critical]
-        self._held = [one for one in self._held if isinstance(one, _Forgive) or one.critical]
+        self._held = [one for one in self._held if not isinstance(one, Unit) or one.critical]
         self._refuse(refused, reason)
 
     def _refuse_group(self, units: Sequence[Unit], why: str, outcome: str = "rejected") -> None:
@@ -295,19 +317,21 @@ class Writer:
 
     def _checkpoint_if_due(self) -> None:
         wal_bytes = self._wal_bytes()
-        if wal_bytes > _WAL_LIMIT_BYTES:
-            self._checkpoint("RESTART")
+        if wal_bytes > _WAL_LIMIT_BYTES and monotonic() >= self._restart_at:
+            if not self._checkpoint("RESTART"):
+                self._restart_at = monotonic() + RETRY_S
         elif wal_bytes > _WAL_LARGE_BYTES or self._unmoved >= _CHECKPOINT_EVENTS:
             self._checkpoint("PASSIVE")
 
-    def _checkpoint(self, mode: str) -> None:
+    def _checkpoint(self, mode: str) -> bool:
         self._unmoved = 0
         database = self._core.database
         try:
-            database.tidy(mode)
+            return database.tidy(mode)
         except database.errors as error:
             meaning = database.meaning(error)
             if isinstance(meaning, DatabaseBroken):
                 self._break(meaning)
             else:  # what is committed stands in the WAL; a later turn moves it
                 log.warning("store.checkpoint_failed", error=str(error))
+            return False
