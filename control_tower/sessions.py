@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from control_tower.commands import Caller
+from control_tower.erasure import Eraser
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
 from control_tower.ports import Clock, Ids, SessionQuery, Store
 from control_tower.records import MessageHit, MessageRecord, SessionRecord
@@ -159,7 +160,9 @@ class Sessions:
     ) -> SessionRecord:
         """Return a session that the caller may see."""
         session = await self._store.session(session_id)
-        if session is None or not (caller.reads_all or session.user_id == caller.user_id):
+        if session is None or session.erased_at is not None:
+            raise _no_session()
+        if not (caller.reads_all or session.user_id == caller.user_id):
             raise _no_session()
         if session.deleted_at is not None and not include_deleted:
             raise _no_session()
@@ -248,6 +251,33 @@ class Sessions:
             updated = SessionUpdated(session=session_json(session))
             unit = self._unit(updated, session, SaveSession(session))
             return await self._commit(unit, session, ack)
+
+    async def erase(
+        self,
+        caller: Caller,
+        session_id: str,
+        eraser: Eraser,
+        *,
+        ack: Ack[SessionRecord] | None = None,
+    ) -> SessionRecord:
+        """Remove a session with everything in it, deleted or not; there is no way back.
+
+        ``ack`` is called as soon as nobody can see it any more; this returns when it is gone.
+        """
+        _refuse_viewer(caller)
+        async with self._turn(session_id):
+            old = await self.get(caller, session_id, include_deleted=True)
+            session = msgspec.structs.replace(old, deleted_at=self._clock.now())
+            deleted = SessionDeleted(session=session_json(session))
+            unit = self._unit(deleted, session)
+            try:
+                await eraser.begin_session(
+                    old, unit.drafts, None if ack is None else lambda _: ack(session)
+                )
+            except UnitRefused as reason:
+                raise _refusal(reason) from reason
+        await eraser.session_erased(session_id)
+        return session
 
     async def messages(
         self, caller: Caller, session_id: str, *, limit: int = 100, offset: int = 0

@@ -7,7 +7,7 @@ store publishes the unit's events, then its ``after``.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from control_tower.records import (
     ApiKeyRecord,
@@ -167,6 +167,39 @@ class TouchApiKey:
     at: float
 
 
+@dataclass(slots=True, frozen=True)
+class MarkSession:
+    """The erasure of a session begins: it is deleted, and can't be restored."""
+
+    session_id: str
+    at: float
+
+
+@dataclass(slots=True, frozen=True)
+class MarkUser:
+    """The erasure of a user begins. A user who has no row has nothing to be marked."""
+
+    user_id: str
+    at: float
+
+
+Statement: TypeAlias = Callable[[Any], None]
+"""Something to do on the writer's connection, within its transaction."""
+
+
+@dataclass(slots=True, frozen=True)
+class Tend:
+    """A piece of the store's own upkeep, drawn up by the store itself.
+
+    Attributes:
+        statements: run in order, behind all rows of the transaction.
+        forgets: rows are among what they remove that the writer may remember.
+    """
+
+    statements: tuple[Statement, ...]
+    forgets: bool = False
+
+
 Write: TypeAlias = (
     InsertSession
     | SaveSession
@@ -186,6 +219,9 @@ Write: TypeAlias = (
     | InsertApiKey
     | RevokeApiKey
     | TouchApiKey
+    | MarkSession
+    | MarkUser
+    | Tend
 )
 
 

@@ -51,6 +51,7 @@ from server.rpc_session import RateBound
 from server.services import Services
 from server.settings import Settings
 from server.sse import EventStreams
+from server.upkeep import upkeep
 from server.ws import Sockets, WsLimits
 
 NOWHERE = Scope(None, None)
@@ -179,6 +180,7 @@ async def running(
             settings=settings,
             gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring)),
             keyring=keyring,
+            eraser=await stack.enter_async_context(upkeep(settings, store, clock, tower, hub)),
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),

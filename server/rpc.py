@@ -213,6 +213,7 @@ class _Sessions:
 
     def __init__(self, services: Services) -> None:
         self._sessions = services.sessions
+        self._eraser = services.eraser
 
     def table(self) -> dict[str, Method]:
         """Return the methods by name."""
@@ -221,7 +222,7 @@ class _Sessions:
             "session.get": Method(p.SessionParams, self.get),
             "session.list": Method(p.SessionListParams, self.list),
             "session.update": Method(p.SessionUpdateParams, self.update),
-            "session.delete": Method(p.SessionParams, self.delete),
+            "session.delete": Method(p.SessionDeleteParams, self.delete),
         }
 
     async def create(self, connection: Connection, params: p.SessionCreateParams, ack: Ack) -> Any:
@@ -256,9 +257,14 @@ class _Sessions:
         )
         return session_json(session)
 
-    async def delete(self, connection: Connection, params: p.SessionParams, ack: Ack) -> Any:
+    async def delete(self, connection: Connection, params: p.SessionDeleteParams, ack: Ack) -> Any:
         caller = connection.known_caller
-        session = await self._sessions.delete(caller, params.session_id, ack=_shown(ack))
+        if params.soft:
+            session = await self._sessions.delete(caller, params.session_id, ack=_shown(ack))
+        else:
+            session = await self._sessions.erase(
+                caller, params.session_id, self._eraser, ack=_shown(ack)
+            )
         return session_json(session)
 
 

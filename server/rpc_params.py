@@ -219,9 +219,16 @@ class SessionCreateParams(Params, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SessionParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``session.get``, ``session.delete``."""
+    """``session.get``."""
 
     session_id: Name
+
+
+class SessionDeleteParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``session.delete``; ``soft`` false erases the session with all that is in it."""
+
+    session_id: Name
+    soft: bool = True
 
 
 class SessionListParams(Params, frozen=True, kw_only=True, forbid_unknown_fields=True):

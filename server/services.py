@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agents import AgentCatalog, Executor, Registry
 from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
+from control_tower.erasure import Eraser
 from control_tower.ports import Clock, Store
 from control_tower.records import FileRecord
 from control_tower.sessions import Sessions
@@ -73,6 +74,7 @@ class Services:
     settings: Settings
     gate: "Gate"
     keyring: "Keyring"
+    eraser: Eraser
     tower: "Tower"
     store: Archive
     sessions: Sessions

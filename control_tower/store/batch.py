@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from control_tower.records import KeyRecord
 from control_tower.store.keys import find_key
 from control_tower.store.ledger import Ledger
+from control_tower.store.numbers import TOWER_LINE
 from control_tower.store.staging import STAGE, Staging
 from control_tower.unit import (
     Commit,
@@ -23,9 +24,6 @@ from control_tower.unit import (
     Unit,
 )
 from events.types import Committed, Scope
-
-TOWER_LINE = 0
-"""``events.session_no`` of what belongs to no session and no user."""
 
 
 @dataclass(slots=True)

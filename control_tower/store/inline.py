@@ -16,7 +16,7 @@ from control_tower.store import migrations
 from control_tower.store.core import Core, Outcome
 from control_tower.store.database import DatabaseBroken, DatabaseBusy, DiskFull, SqliteDatabase
 from control_tower.store.delivery import Delivery
-from control_tower.store.engine import connect_writer
+from control_tower.store.engine import checkpoint, connect_writer
 from control_tower.store.readers import InlineReaders
 from control_tower.store.reading import Reading
 from control_tower.store.scopes import Scopes
@@ -140,6 +140,10 @@ class InlineStore(Reading):
         """
         self.pending.clear()
         return type(self)(self._connection, publish, auto=self._auto, on_fatal=self._on_fatal)
+
+    async def empty_log(self) -> bool:
+        """Leave nothing in the WAL's file; return whether that was possible just now."""
+        return checkpoint(self._connection, "TRUNCATE")
 
     async def close(self) -> None:
         """Apply what is pending and close the database."""

@@ -134,6 +134,7 @@ class Ledger:
     _missions: _Shelf[MissionEntry] = field(init=False)
     _users: _Shelf[int] = field(init=False)
     _numbers: dict[str, int] = field(init=False)
+    _expired: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._sessions = _Shelf(CAPACITY)
@@ -220,20 +221,29 @@ class Ledger:
         number = self._users.staged[user_id] = self.number("users")
         return number
 
+    def expire(self) -> None:
+        """The transaction removes rows: after its commit, everything is read again."""
+        self._expired = True
+
     def keep(self) -> None:
         """The transaction is committed: what was staged is true."""
+        if self._expired:
+            self.clear()
+            return
         self._sessions.keep()
         self._missions.keep()
         self._users.keep()
 
     def forget(self) -> None:
         """The transaction, or the part of it staged since the last keep, is rolled back."""
+        self._expired = False
         self._sessions.staged.clear()
         self._missions.staged.clear()
         self._users.staged.clear()
 
     def clear(self) -> None:
-        """Nothing remembered can be relied on: a transaction kept in parts was rolled back."""
+        """Nothing remembered can be relied on: rows were removed, or a part rolled back."""
+        self._expired = False
         self._sessions.clear()
         self._missions.clear()
         self._users.clear()

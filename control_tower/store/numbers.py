@@ -10,6 +10,9 @@ from control_tower.store.tables import missions, sessions, users
 NOBODY = -1
 """A number that no row has."""
 
+TOWER_LINE = 0
+"""``events.session_no`` of what belongs to no session and no user."""
+
 _USER = Query(select(users.c.no).where(users.c.user_id == bindparam("id")))
 _SESSION = Query(select(sessions.c.no).where(sessions.c.session_id == bindparam("id")))
 _MISSION = Query(select(missions.c.no).where(missions.c.pid == bindparam("id")))

@@ -223,7 +223,8 @@ def read_floor(connection: Connection, topics: Sequence[str]) -> int:
             floor = max(floor, row[1] if row else 0)
         elif kind == "mission":
             row = _MISSION.one(connection, pid=name)
-            floor = max(floor, row[2] if row else 0)
+            # Of a mission that began above its session's floor nothing is missing.
+            floor = max(floor, row[2] if row and row[1] <= row[2] else 0)
         else:
             floor = max(floor, _user_floor(connection, name))
     return floor

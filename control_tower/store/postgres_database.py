@@ -79,7 +79,7 @@ class PostgresDatabase:
         except psycopg.Error as error:
             raise DatabaseAway(str(error)) from error
 
-    def tidy(self, mode: str) -> bool:  # noqa: ARG002
+    def tidy(self, mode: str) -> bool:  # noqa: ARG002 - there is nothing to do
         """Do nothing: the server makes its own checkpoints."""
         return True
 

@@ -32,10 +32,11 @@ from control_tower.store.delivery import Delivery
 from control_tower.store.migrations import schema_of
 from control_tower.store.readers import Readers
 from control_tower.store.scopes import Scopes
+from control_tower.store.tending import Tending
 from events.log import Page
 
 
-class Reading:
+class Reading(Tending):
     """Reads. None blocks the event loop; each sees at least what was committed when it began."""
 
     _readers: Readers

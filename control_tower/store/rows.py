@@ -5,7 +5,6 @@ last one wins. What they say is staged in the ledger at the same time, so that t
 the same transaction sees it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,6 +28,7 @@ from control_tower.store.tables import (
     tool_calls,
     users,
 )
+from control_tower.unit import Statement
 
 encode = msgspec.json.Encoder().encode
 """Of JSON columns; ``record`` columns are whole records."""
@@ -108,7 +108,7 @@ class Rows:
     spent: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     keys: dict[tuple[int, str], KeyRecord] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
-    last: list[Callable[[Connection], None]] = field(default_factory=list)
+    last: list[Statement] = field(default_factory=list)
 
     def write(self, connection: Connection, head: int) -> None:
         """Write them all in the open transaction; ``head`` is the last offset given.

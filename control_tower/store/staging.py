@@ -5,12 +5,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import bindparam, select
 
-from control_tower.store import api_keys, spending, text_index
+from control_tower.store import api_keys, erasing, spending, text_index
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
 from control_tower.store.statements import Query
@@ -23,6 +24,8 @@ from control_tower.unit import (
     InsertMission,
     InsertSession,
     InsertToolCall,
+    MarkSession,
+    MarkUser,
     RememberKey,
     RevokeApiKey,
     SaveArtifact,
@@ -32,6 +35,7 @@ from control_tower.unit import (
     SaveMission,
     SaveSession,
     SaveStep,
+    Tend,
     TouchApiKey,
     TouchSession,
 )
@@ -235,19 +239,34 @@ def _remember_key(staging: Staging, write: RememberKey, first_offset: int) -> No
 
 def _insert_api_key(staging: Staging, write: InsertApiKey, _: int) -> None:
     row = api_keys.row_of(write.key)
-    staging.rows.last.append(lambda connection: api_keys.INSERT.write(connection, [row]))
+    staging.rows.last.append(partial(api_keys.INSERT.write, rows=[row]))
 
 
 def _revoke_api_key(staging: Staging, write: RevokeApiKey, _: int) -> None:
-    staging.rows.last.append(
-        lambda connection: api_keys.REVOKE.run(connection, of_sha256=write.key_sha256, at=write.at)
-    )
+    staging.rows.last.append(partial(api_keys.REVOKE.run, of_sha256=write.key_sha256, at=write.at))
 
 
 def _touch_api_key(staging: Staging, write: TouchApiKey, _: int) -> None:
-    staging.rows.last.append(
-        lambda connection: api_keys.TOUCH.run(connection, of_sha256=write.key_sha256, at=write.at)
-    )
+    staging.rows.last.append(partial(api_keys.TOUCH.run, of_sha256=write.key_sha256, at=write.at))
+
+
+def _mark_session(staging: Staging, write: MarkSession, _: int) -> None:
+    entry = staging.changed_session(write.session_id)
+    entry.erased_at = write.at
+    entry.deleted_at = entry.deleted_at or write.at
+    staging.rows.last.append(partial(erasing.MARK_SESSION.run, of_no=entry.no, at=write.at))
+
+
+def _mark_user(staging: Staging, write: MarkUser, _: int) -> None:
+    number = staging.ledger.user(write.user_id)
+    if number is not None:
+        staging.rows.last.append(partial(erasing.MARK_USER.run, of_no=number, at=write.at))
+
+
+def _tend(staging: Staging, write: Tend, _: int) -> None:
+    staging.rows.last.extend(write.statements)
+    if write.forgets:
+        staging.ledger.expire()
 
 
 STAGE: dict[type, Stage] = {
@@ -269,5 +288,8 @@ STAGE: dict[type, Stage] = {
     InsertApiKey: _insert_api_key,
     RevokeApiKey: _revoke_api_key,
     TouchApiKey: _touch_api_key,
+    MarkSession: _mark_session,
+    MarkUser: _mark_user,
+    Tend: _tend,
 }
 """By the type of the write; a test holds it against ``unit.Write``."""

@@ -8,7 +8,9 @@ that another's million messages cost a search nothing.
 - PostgreSQL has a table of ``tsvector`` with a GIN index; what a word is, ``words.py`` says.
 """
 
+import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from control_tower.store.statements import Connection, engine_of
 from control_tower.store.words import vector_of
@@ -17,6 +19,8 @@ MESSAGE_BITS = 32
 MESSAGE_MASK = (1 << MESSAGE_BITS) - 1
 
 _ADD = "INSERT INTO messages_text(rowid, content) VALUES (?, ?)"
+_MERGE_PAGES = 64
+_MERGE = "INSERT INTO messages_text(messages_text, rank) VALUES ('merge', ?)"
 _REMOVE = "INSERT INTO messages_text(messages_text, rowid, content) VALUES ('delete', ?, ?)"
 _ADD_VECTOR = "INSERT INTO messages_text(place, words) VALUES (%s, CAST(%s AS tsvector))"
 _REMOVE_VECTOR = "DELETE FROM messages_text WHERE place = %s"
@@ -46,3 +50,29 @@ def remove(connection: Connection, placed: int, text: str) -> None:
         connection.execute(_REMOVE, (placed, text))
     else:
         connection.execute(_REMOVE_VECTOR, (placed,))
+
+
+@dataclass(slots=True)
+class Merge:
+    """Rewrites the index a piece a call, until no word is left of texts that were taken out.
+
+    A text that leaves the index is only noted as gone: its words stay in older parts of it until
+    those are merged with the note.
+
+    Attributes:
+        more: whether there is more to do, after a call.
+    """
+
+    more: bool = True
+    _begun: bool = False
+
+    def __call__(self, connection: Connection) -> None:
+        """Rewrite the next piece: a quarter of a megabyte."""
+        if not isinstance(connection, sqlite3.Connection):
+            self.more = False  # PostgreSQL's index has rows, and its vacuum removes them
+            return
+        before = connection.total_changes
+        # The first, negative number asks for one part in the end, however few there are now.
+        connection.execute(_MERGE, (_MERGE_PAGES if self._begun else -_MERGE_PAGES,))
+        self._begun = True
+        self.more = connection.total_changes - before >= 2  # as FTS5's documentation has it

@@ -9,6 +9,7 @@ from server.commands import missions, sessions
 from server.commands.approve import approve
 from server.commands.db import db
 from server.commands.doctor import doctor
+from server.commands.erase import erase
 from server.commands.keys import keys
 from server.commands.new import new
 from server.commands.run import run
@@ -59,3 +60,4 @@ app.command()(top)
 app.command()(doctor)
 app.add_typer(keys, name="keys")
 app.add_typer(db, name="db")
+app.command()(erase)

@@ -19,6 +19,7 @@ from server.rest import (
     sessions,
     tickets,
     transfer,
+    users,
 )
 
 ENDPOINTS = (
@@ -35,6 +36,7 @@ ENDPOINTS = (
     *search.ENDPOINTS,
     *tickets.ENDPOINTS,
     *keys.ENDPOINTS,
+    *users.ENDPOINTS,
     *governance.ENDPOINTS,
     *dashboard.ENDPOINTS,
     *metrics.ENDPOINTS,

@@ -51,6 +51,14 @@ class SessionQuery(Query):
     include_deleted: bool = False
 
 
+class SessionDeleteQuery(Query):
+    """How thoroughly to delete."""
+
+    soft: bool = Field(
+        True, description="false erases messages, missions, files and events for good"
+    )
+
+
 class SessionUpdateBody(Body):
     """What to change; what is absent stays."""
 
@@ -175,9 +183,13 @@ async def update_session(call: Call[SessionUpdateBody, Query]) -> Response:
     return json_reply(session_json(session))
 
 
-async def delete_session(call: Call[None, Query]) -> Response:
-    """Delete a session; it can be restored."""
-    await call.services.sessions.delete(call.caller, call.path["id"])
+async def delete_session(call: Call[None, SessionDeleteQuery]) -> Response:
+    """Delete a session; it can be restored. With ``soft=false`` it is erased, deleted or not."""
+    sessions, session_id = call.services.sessions, call.path["id"]
+    if call.query.soft:
+        await sessions.delete(call.caller, session_id)
+    else:
+        await sessions.erase(call.caller, session_id, call.services.eraser)
     return Response(status_code=204)
 
 
@@ -297,6 +309,7 @@ ENDPOINTS = (
         "Chat",
         None,
         204,
+        query=SessionDeleteQuery,
         errors=("not_found", "forbidden"),
     ),
     Endpoint(

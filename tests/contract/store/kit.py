@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from control_tower.audit import ToolCallRecord
+from control_tower.erasure import ErasingStore
 from control_tower.ports import Store
 from control_tower.records import (
     FileRecord,
@@ -18,6 +20,7 @@ from control_tower.records import (
     StepRecord,
     StepStatus,
 )
+from control_tower.retention import AgingStore
 from control_tower.states import Outcome, State
 from control_tower.store import InlineStore, SqliteStore
 from control_tower.store.postgres_store import PostgresStore
@@ -33,16 +36,20 @@ from control_tower.unit import (
 from events.log import LogReader
 from events.payloads import MissionProgress, NodeJoined
 from events.types import Committed, Draft, Ephemeral, Scope, draft
+from server.auth_keys import KeyStore
 
 
-class StoreAndLog(Store, LogReader, Protocol):
-    """Both ports of a store."""
+class StoreAndLog(Store, LogReader, ErasingStore, AgingStore, KeyStore, Protocol):
+    """Every port of a store."""
 
     async def artifacts(self, pid: str) -> list[FileRecord]:
         """Return a mission's artifacts without their content."""
 
     async def artifact(self, pid: str, name: str) -> FileRecord | None:
         """Return an artifact."""
+
+    async def newest_tool_calls(self, most: int) -> list[ToolCallRecord]:
+        """Return the newest ended attempts of tools."""
 
     async def close(self) -> None:
         """Close it."""

@@ -1,0 +1,33 @@
+"""Users, for operators: all that was kept of one is erased."""
+
+from starlette.responses import Response
+
+from control_tower.errors import Forbidden
+from server.endpoints import Call, Endpoint, Query
+
+
+async def erase(call: Call[None, Query]) -> Response:
+    """Erase a user for good: sessions, missions, files, keys, spending; for operators.
+
+    Their missions are cancelled first, their API keys open nothing any more. What they decided in
+    other users' missions stays part of those.
+    """
+    if call.caller.role != "operator":
+        raise Forbidden("Only an operator may erase a user.")
+    await call.services.eraser.erase_user(call.path["user_id"])
+    return Response(status_code=204)
+
+
+USERS = "/api/v1/users"
+
+ENDPOINTS = (
+    Endpoint(
+        "DELETE",
+        USERS + "/{user_id}",
+        erase,
+        "Sign-in",
+        None,
+        204,
+        errors=("forbidden", "not_found"),
+    ),
+)
