@@ -290,6 +290,7 @@ async def test_a_database_that_really_has_no_room(tmp_path: Path) -> None:
         assert isinstance(refused, StoreFailed)
         assert refused.disk_full
         held = asyncio.ensure_future(settled(store, Unit([joined()], [large])))
+        await asyncio.sleep(0)  # it is handed over first
         assert isinstance(await settled(store, Unit([], critical=False)), StoreFailed)
         assert not held.done()
         connection.execute("PRAGMA max_page_count = 1000000")
