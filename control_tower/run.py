@@ -11,6 +11,7 @@ The rules that make a run repeatable:
 """
 
 import asyncio
+import ctypes
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol
@@ -328,14 +329,14 @@ class _Fan:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-_unclosable: list[Generator[Any, Any, Any]] = []
-"""Coroutines that refuse to be closed: collecting one would run it again, outside any loop."""
-
-
 def _close(steps: Generator[Any, Any, Any]) -> None:
-    """Close a coroutine; one that refuses (it catches GeneratorExit and awaits) is shelved."""
+    """Close a coroutine; one that refuses (it catches GeneratorExit and awaits) is kept for ever.
+
+    Collecting it would run it again, outside of any loop, where each of its awaits raises what it
+    catches: it would never come to an end. A list would be emptied when the interpreter ends.
+    """
     try:
         steps.close()
     except RuntimeError:
         log.warning("agent.refused_to_close", program=repr(steps))
-        _unclosable.append(steps)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(steps))
