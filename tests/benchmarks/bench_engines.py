@@ -5,9 +5,9 @@ unit in flight; both engines sync every commit. PostgreSQL runs beside on the sa
 work is taken from the same processors: the ratio is the worst case.
 """
 
+import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,7 +117,13 @@ def whole_missions(missions: int, rounds: int) -> Table:
 
 def main() -> None:
     """Print the tables."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "seconds", type=float, nargs="?", default=5.0, help="how long each row is measured"
+    )
+    seconds: float = parser.parse_args().seconds
     Console().print(asyncio.run(run(seconds)))
     Console().print(whole_missions(missions=200, rounds=3))
 

@@ -22,7 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.log.instants import Instants, delays_ms
-from tests.benchmarks.processes import Child, cpu_seconds, ending, python, surroundings, wait_until
+from tests.benchmarks.processes import (
+    Child,
+    WakeUps,
+    cpu_seconds,
+    ending,
+    python,
+    surroundings,
+    wait_until,
+)
 
 ARRIVAL_TIMEOUT_S: Final = 60.0
 PACED_PER_S: Final = 10_000
@@ -33,14 +41,18 @@ LIVE_S: Final = 2.0
 
 @dataclass(slots=True, frozen=True)
 class Latency:
-    """Commit to client, in ms."""
+    """Commit to client, in ms; and how late the machine woke an idle thread meanwhile."""
 
     p50: float
     p99: float
     worst: float
+    wake_up_p99: float
 
     def __str__(self) -> str:
-        return f"p50 {self.p50:.2f} ms, p99 {self.p99:.2f} ms, worst {self.worst:.1f} ms"
+        return (
+            f"p50 {self.p50:.2f} ms, p99 {self.p99:.1f}, worst {self.worst:.1f} "
+            f"(an idle thread's wake-up p99 {self.wake_up_p99:.1f})"
+        )
 
 
 class Tower:
@@ -76,10 +88,12 @@ class Tower:
         path = self._folder / "commits"
         self.server.ask(f"commits {path}")
         self._arrivals()
-        self._arrived(int(self.server.ask(f"pace {count} {per_s}")))
+        with WakeUps() as wake_ups:
+            self._arrived(int(self.server.ask(f"pace {count} {per_s}")))
         self.server.ask(f"commits {path}")
         delays = delays_ms(Instants.read(path), self._arrivals())
-        return Latency(delays[len(delays) // 2], delays[len(delays) * 99 // 100], delays[-1])
+        p99 = delays[len(delays) * 99 // 100]
+        return Latency(delays[len(delays) // 2], p99, delays[-1], wake_ups.p99_ms)
 
 
 def resumed(tower: Tower, clients: int, topic: str, since: int) -> float:

@@ -8,7 +8,7 @@ same instant. Processor time, as the machine has other work; the bare heap besid
 as many tuples of (priority, number) at the same depth, which is priorities and nothing else.
 """
 
-import sys
+import argparse
 import time
 from collections import deque
 from heapq import heappop, heappush
@@ -87,7 +87,11 @@ def bare(waiting: int, decisions: int) -> float:
 
 def main() -> None:
     """Print the table."""
-    decisions = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("decisions", type=int, nargs="?", default=300_000, help="decisions a row")
+    decisions: int = parser.parse_args().decisions
     table = Table("queued", "users", "a user's slots", "decisions/s", "calls/s", "pushes/s")
     for title in ("slowest ms", "bare heap/s", "ratio"):
         table.add_column(title)

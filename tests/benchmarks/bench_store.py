@@ -4,9 +4,9 @@ Run as ``python -m tests.benchmarks.bench_store [seconds]``. Every row is measur
 this disk; the ratio is to a bare ``sqlite3`` ``executemany`` of the same events, synced as often.
 """
 
+import argparse
 import asyncio
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -248,7 +248,13 @@ def bare(folder: Path, batch: int, seconds: float) -> float:
 
 def main() -> None:
     """Print the tables."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "seconds", type=float, nargs="?", default=3.0, help="how long each row is measured"
+    )
+    seconds: float = parser.parse_args().seconds
     fresh: Callable[[], Path]
     with tempfile.TemporaryDirectory() as root:
         numbers = iter(range(100))

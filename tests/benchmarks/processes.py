@@ -9,12 +9,14 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 END_TIMEOUT_S: Final = 15.0
+NAP_S: Final = 0.001
 _SCHEDULED: Final = 2
 """``CPUCLOCK_SCHED`` of Linux: nanoseconds that the threads of a process were on a CPU."""
 
@@ -52,6 +54,33 @@ def surroundings(folder: Path | None = None) -> str:
     if folder is not None:
         text += f", a synced write p50 {synced_write_ms(folder):.2f} ms"
     return text
+
+
+class WakeUps:
+    """How late a thread that has nothing to do is woken: the machine's own part in a latency.
+
+    A context manager; ``p99_ms`` is there after it.
+    """
+
+    p99_ms: float = 0.0
+
+    def __enter__(self) -> Self:
+        self._late: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sleep)
+        self._thread.start()
+        return self
+
+    def _sleep(self) -> None:
+        while not self._over.is_set():
+            began = time.perf_counter()
+            time.sleep(NAP_S)
+            self._late.append(time.perf_counter() - began - NAP_S)
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.p99_ms = sorted(self._late)[len(self._late) * 99 // 100] * 1000
 
 
 def wait_until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
