@@ -1,22 +1,40 @@
 """Durable memory: the log, its projections, and the one writer of both."""
 
+from control_tower.store.backup import (
+    BackupError,
+    Described,
+    Restored,
+    back_up,
+    describe,
+    restore,
+    upgrade_folder,
+)
 from control_tower.store.inline import InlineStore
 from control_tower.store.lock import DataFolderLocked, DataFolderUnusable, Holder, holder_of
-from control_tower.store.migrations import SchemaTooNew
+from control_tower.store.migrations import SCHEMA, SchemaTooNew, new_epoch
 from control_tower.store.seat import DatabaseUnusable, Occupant, SeatTaken
 from control_tower.store.sqlite_store import SqliteStore
 from control_tower.store.threaded import ThreadedStore
 
 __all__ = [
+    "SCHEMA",
+    "BackupError",
     "DataFolderLocked",
     "DataFolderUnusable",
     "DatabaseUnusable",
+    "Described",
     "Holder",
     "InlineStore",
     "Occupant",
+    "Restored",
     "SchemaTooNew",
     "SeatTaken",
     "SqliteStore",
     "ThreadedStore",
+    "back_up",
+    "describe",
     "holder_of",
+    "new_epoch",
+    "restore",
+    "upgrade_folder",
 ]

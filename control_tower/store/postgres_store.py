@@ -80,7 +80,7 @@ class PostgresStore(ThreadedStore):
             SchemaTooNew: when a newer version of the program made the tables.
         """
         loop = asyncio.get_running_loop()
-        epoch = f"{int(clock.now()):x}-{secrets.token_hex(4)}"
+        epoch = migrations.new_epoch(clock.now())
         lock = await asyncio.to_thread(_lock, data_dir, url)
         try:
             seated = await _sit_down(database_url, node_of(data_dir), url, epoch, standing_by)

@@ -1,7 +1,6 @@
 """The store over one SQLite file: the embedded mode's."""
 
 import asyncio
-import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,7 +15,7 @@ from control_tower.store.database import DatabaseBroken, SqliteDatabase
 from control_tower.store.delivery import Delivery
 from control_tower.store.engine import checkpoint, connect_reader, connect_writer, create_files
 from control_tower.store.lock import DataFolderLock, DataFolderUnusable
-from control_tower.store.migrations import prepare
+from control_tower.store.migrations import new_epoch, prepare
 from control_tower.store.readers import ThreadReaders
 from control_tower.store.scopes import Scopes
 from control_tower.store.threaded import ThreadedStore
@@ -69,7 +68,7 @@ class SqliteStore(ThreadedStore):
             SchemaTooNew: when a newer version of the program made it.
         """
         loop = asyncio.get_running_loop()
-        epoch = f"{int(clock.now()):x}-{secrets.token_hex(4)}"
+        epoch = new_epoch(clock.now())
         try:
             opened = await asyncio.to_thread(_take, data_dir, url, epoch, connection_type)
         except (OSError, sqlite3.Error, DatabaseBroken) as error:

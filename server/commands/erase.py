@@ -1,29 +1,28 @@
 """`tower erase`: remove a user or a session for good."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
 from control_tower.erasure import Eraser
 from control_tower.sessions import Sessions
-from control_tower.store import ThreadedStore, holder_of
+from control_tower.store import ThreadedStore
 from server.auth import LOCAL
 from server.clock import SystemClock, UlidIds
-from server.commands.listing import DataDir
-from server.commands.operator_calls import call
-from server.commands.own_store import with_own_store
-from server.commands.terminal import fail, loaded, out, plainly
+from server.commands.own_store import server_or_folder, with_own_store
+from server.commands.place import Place, placed
+from server.commands.rest import quoted
+from server.commands.terminal import fail, out
 from server.rest.chat import SESSIONS
 from server.rest.users import USERS
 
 
-@plainly
+@placed
 def erase(
+    place: Place,
     user: Annotated[str | None, typer.Option(help="The user, with everything of theirs.")] = None,
     session: Annotated[str | None, typer.Option(help="One session, with everything in it.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    data_dir: DataDir = None,
 ) -> None:
     """Erase a user or a session for good: messages, missions, files, events, keys.
 
@@ -33,20 +32,17 @@ def erase(
     if (user is None) == (session is None):
         fail("Say what to erase: --user NAME or --session ID.", code=2)
     name = user or session or ""
-    settings = loaded({"data_dir": data_dir}).settings
+    server, settings = server_or_folder(place)
     if not yes:
         _confirm("user" if user else "session", name)
-    holder = holder_of(settings.data_dir)
-    if holder is not None:
-        path = f"{USERS}/{quote(name, safe='')}" if user else _session_path(name)
-        call(holder, "DELETE", path)
+    if server is not None:
+        if user is not None:
+            server.delete(f"{USERS}/{quoted(name)}")
+        else:
+            server.delete(f"{SESSIONS}/{quoted(name)}", soft="false")
     else:
         with_own_store(settings, lambda store: _erase(store, user, session))
     out.print(f"{name} is erased.", markup=False, highlight=False)
-
-
-def _session_path(session_id: str) -> str:
-    return f"{SESSIONS}/{quote(session_id, safe='')}?soft=false"
 
 
 def _confirm(what: str, name: str) -> None:

@@ -5,18 +5,18 @@ be made before the first start.
 """
 
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import typer
 
-from control_tower.store import ThreadedStore, holder_of
+from control_tower.store import ThreadedStore
 from events.payloads import JsonObject
 from server.auth_keys import Keyring, key_json
 from server.clock import SystemClock
-from server.commands.listing import AsJson, DataDir, show, show_json
-from server.commands.operator_calls import call
-from server.commands.own_store import with_own_store
-from server.commands.terminal import err, loaded, out, plainly
+from server.commands.listing import AsJson, show, show_json
+from server.commands.own_store import server_or_folder, with_own_store
+from server.commands.place import Place, placed
+from server.commands.rest import quoted
+from server.commands.terminal import err, out
 from server.rest.keys import DAY_S, KEYS
 
 COLUMNS = (
@@ -30,12 +30,15 @@ COLUMNS = (
     "revoked_at",
 )
 
-keys = typer.Typer(help="Make, list and revoke API keys (for TOWER_AUTH=keys).")
+keys = typer.Typer(
+    help="Make, list and revoke API keys (for TOWER_AUTH=keys).", no_args_is_help=True
+)
 
 
 @keys.command("create")
-@plainly
+@placed
 def create(
+    place: Place,
     user: Annotated[str, typer.Option(help="Whom the key stands for.")],
     role: Annotated[
         Literal["user", "operator", "viewer"],
@@ -46,11 +49,9 @@ def create(
         float | None, typer.Option(min=0.001, help="How long it is good; without: for ever.")
     ] = None,
     json: AsJson = False,
-    data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it: it is shown this once and can't be shown again."""
-    settings = loaded({"data_dir": data_dir}).settings
-    holder = holder_of(settings.data_dir)
+    server, settings = server_or_folder(place)
 
     async def make(store: ThreadedStore) -> JsonObject:
         lasts_s = None if days is None else days * DAY_S
@@ -60,9 +61,7 @@ def create(
         return key_json(record) | {"key": key}
 
     body = {"user_id": user, "role": role, "name": name, "expires_days": days}
-    made: JsonObject = (
-        call(holder, "POST", KEYS, body) if holder else with_own_store(settings, make)
-    )
+    made = with_own_store(settings, make) if server is None else server.post(KEYS, body)
     if json:
         show_json(made)
         return
@@ -72,42 +71,37 @@ def create(
         markup=False,
         highlight=False,
     )
-    if settings.auth != "keys":
+    if settings.auth != "keys" and not place.url:
         err.print("TOWER_AUTH is not keys, so a server does not ask for it yet.", highlight=False)
 
 
 @keys.command("list")
-@plainly
-def list_keys(json: AsJson = False, data_dir: DataDir = None) -> None:
+@placed
+def list_keys(place: Place, json: AsJson = False) -> None:
     """List the keys, oldest first, those that ended too."""
-    settings = loaded({"data_dir": data_dir}).settings
-    holder = holder_of(settings.data_dir)
+    server, settings = server_or_folder(place)
 
     async def find(store: ThreadedStore) -> list[JsonObject]:
         return [key_json(record) for record in await Keyring(store, SystemClock()).list()]
 
-    show(
-        call(holder, "GET", KEYS) if holder else with_own_store(settings, find),
-        COLUMNS,
-        as_json=json,
-    )
+    found = with_own_store(settings, find) if server is None else server.get(KEYS)
+    show(found, COLUMNS, as_json=json, nothing="There are no keys.")
 
 
 @keys.command("revoke")
-@plainly
+@placed
 def revoke(
+    place: Place,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="As `tower keys list` shows it.")],
-    data_dir: DataDir = None,
 ) -> None:
     """End a key: requests with it are refused at once, its connections are closed within 5 s."""
-    settings = loaded({"data_dir": data_dir}).settings
-    holder = holder_of(settings.data_dir)
+    server, settings = server_or_folder(place)
 
     async def end(store: ThreadedStore) -> None:
         await Keyring(store, SystemClock()).revoke(key_id)
 
-    if holder:
-        call(holder, "DELETE", f"{KEYS}/{quote(key_id, safe='')}")
-    else:
+    if server is None:
         with_own_store(settings, end)
+    else:
+        server.delete(f"{KEYS}/{quoted(key_id)}")
     out.print(f"Key {key_id} is revoked.", markup=False, highlight=False)

@@ -16,6 +16,7 @@ from server.client import ClientError
 from server.commands.place import Place
 
 TIMEOUT_S: Final = 60
+ERASING_S: Final = 900
 PIECE_BYTES: Final = 1 << 16
 
 
@@ -36,10 +37,15 @@ class Rest:
         with self._open("GET", path, query, also=also) as answer:
             return _decoded(answer.read())
 
-    def post(self, path: str) -> Any:
-        """Post nothing to a path; return the JSON that answers."""
-        with self._open("POST", path, {}, b"{}") as answer:
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Post an object to a path, an empty one if none is given; return the JSON that answers."""
+        with self._open("POST", path, {}, msgspec.json.encode(body or {})) as answer:
             return _decoded(answer.read())
+
+    def delete(self, path: str, **query: object) -> None:
+        """Delete what is at a path. An erasure takes its time, so this waits longer."""
+        with self._open("DELETE", path, query, timeout_s=ERASING_S) as answer:
+            answer.read()
 
     def download(self, path: str, into: IO[bytes], **query: object) -> None:
         """Copy what is at a path, piece by piece."""
@@ -62,6 +68,7 @@ class Rest:
         body: bytes | IO[bytes] | None = None,
         headers: dict[str, str] | None = None,
         also: int | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Iterator[IO[bytes]]:
         asked = {name: str(value) for name, value in query.items() if value is not None}
         url = self.url + path + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
@@ -73,7 +80,7 @@ class Rest:
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+            with self._opener.open(request, timeout=timeout_s) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             if error.code != also:

@@ -7,6 +7,7 @@ import typer
 from server.app import package_version
 from server.commands import missions, sessions
 from server.commands.approve import approve
+from server.commands.backup import backup, restore
 from server.commands.db import db
 from server.commands.doctor import doctor
 from server.commands.erase import erase
@@ -61,3 +62,5 @@ app.command()(doctor)
 app.add_typer(keys, name="keys")
 app.add_typer(db, name="db")
 app.command()(erase)
+app.command()(backup)
+app.command()(restore)

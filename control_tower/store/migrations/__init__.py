@@ -6,6 +6,7 @@ leaves the schema as it was. A schema newer than the code is refused, never gues
 imported only when there is something to do: it takes a quarter of a second.
 """
 
+import secrets
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ def prepare(connection: sqlite3.Connection, epoch: str) -> None:
     """Bring an SQLite database to the code's schema, and name its history."""
     upgrade(connection)
     baptise(connection, epoch)
+
+
+def new_epoch(now: float) -> str:
+    """Return an epoch that no history has: it begins with the time, for people who compare two."""
+    return f"{int(now):x}-{secrets.token_hex(4)}"
 
 
 def baptise(connection: Connection, epoch: str) -> None:
