@@ -294,6 +294,28 @@ async def test_a_message_with_nul_is_given_back_as_it_was(database: str, tmp_pat
         assert len(await store.search_messages("after", "alice", 10, 0)) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"w{number}" for number in range(150_000)),
+        "w1 " * 350_000,
+        f"w1 {'x' * 1_000_000}",
+        f"w1 {'ž' * 5_000} it's \\ 'quoted'",
+    ],
+    ids=["all words differ", "all words are one", "one long word", "quotes"],
+)
+async def test_a_message_of_a_mebibyte_is_kept_and_found(
+    database: str, tmp_path: Path, text: str
+) -> None:
+    """The index has bounds that a text may pass; what is in front of them is found."""
+    async with opened(database, tmp_path) as store:
+        await commit(store, InsertSession(session()), InsertMessage(message(content=text)))
+        (hit,) = await store.search_messages("W1", "alice", 10, 0)
+        assert hit.message_id == "msg_1"
+        (read,) = await store.messages("s_1", 10, 0)
+        assert read.content == text
+
+
 @given(st.text(st.sampled_from("\0\ufdd0\ufdd101a")))
 def test_a_text_is_escaped_and_back(text: str) -> None:
     """Whatever it holds; what travels has no NUL."""
