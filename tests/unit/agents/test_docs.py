@@ -14,6 +14,7 @@ from agents.loading import load_app
 from agents.mcp import McpServers
 from agents.registry import Registry
 from control_tower.commands import Answer, ClarificationAnswer, ConfirmationAnswer
+from server.settings import load
 from tests.rig.tower import ALICE
 from tests.unit.agents.test_on_the_tower import Island
 
@@ -118,10 +119,13 @@ async def test_an_agent_behind_mcp_is_a_tool(registry: Registry, tmp_path: Path)
         assert "Triage read: hello" in str(await tool.function(arguments={"text": "hello"}))
 
 
-def test_settings_are_right(registry: Registry) -> None:
-    """The settings' examples make a catalog and servers."""
+def test_settings_are_right(registry: Registry, tmp_path: Path) -> None:
+    """The settings' examples are read without a complaint, and make a catalog and servers."""
     for language, text in BLOCKS:
         if language == "toml":
+            file = tmp_path / "tower.toml"
+            file.write_text(text)
+            assert load({"config": file}).warnings == ()
             tables = tomllib.loads(text)
             if "profiles" in tables:
                 catalog = AgentCatalog(registry, tables["profiles"])
