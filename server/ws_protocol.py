@@ -67,6 +67,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         limit = config.ws_max_size
+        self._unloop()  # the one that uvicorn made
         self.conn = ServerProtocol(
             max_size=MAX_MESSAGE_BYTES if limit == _UVICORN_DEFAULT_MAX else limit,
             logger=_frames_log,
@@ -149,6 +150,7 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         self.connections.discard(self)
         self.disconnected = self.close_sent = True
         self._lose(1006, "")
+        self._unloop()
         if exc is None:
             self.transport.close()
 
@@ -361,6 +363,13 @@ class TowerProtocol(WebSocketsSansIOProtocol):
         output = b"".join(self.conn.data_to_send())
         if output and not self.transport.is_closing():
             self.transport.write(output)
+
+    def _unloop(self) -> None:
+        """End the parser, which holds what holds it.
+
+        Else thousands of connections that go at once wait for the garbage collector.
+        """
+        self.conn.parser.close()
 
     def _end_within(self, delay_s: float) -> None:
         if self._end_timer is None:

@@ -7,6 +7,7 @@ import time
 
 import msgspec
 import pytest
+from websockets.server import ServerProtocol
 
 from events.hub import HubLimits
 from events.liveness import LivenessLimits
@@ -17,6 +18,7 @@ from tests.integration.ws_rig import CLOSE, PING, PONG, TEXT, frame, running, un
 
 FAST = LivenessLimits(sweep_every_s=0.1, ping_every_s=0.3, pong_within_s=0.3, stall_s=0.5)
 UNBOUNDED = WsLimits(rate=None)
+HELD = (TowerProtocol, ServerProtocol, Subscriber)
 
 
 async def test_a_client_that_never_reads_is_cut_off_and_nobody_waits_for_it() -> None:
@@ -186,6 +188,23 @@ async def test_nothing_is_left_of_connections_that_are_gone() -> None:
         left = [one for one in gc.get_objects() if isinstance(one, TowerProtocol | Subscriber)]
         assert left == []
         assert rig.hub.figures().views == 0
+
+
+async def test_connections_that_are_gone_do_not_wait_for_the_garbage_collector() -> None:
+    """When thousands go at once, what they held is free at once."""
+    async with running() as rig:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                client = await rig.connect()
+                client.call("subscribe", 1, topics=["system"])
+                await client.message()
+                await client.hang_up()
+            await until(lambda: not rig.server.server_state.connections)
+            await until(lambda: not any(isinstance(one, HELD) for one in gc.get_objects()))
+        finally:
+            gc.enable()
 
 
 async def test_the_server_stops_with_clients_that_do_not_answer() -> None:
