@@ -86,8 +86,14 @@ class Pair:
         self._server.end()
 
 
-def measure(peers: list[Peer], connections: int, repeats: int) -> tuple[list[Pair], list[str]]:
-    """Run all; return those that ran with their costs, and why others did not."""
+def measure(
+    peers: list[Peer], connections: int, repeats: int, within_s: float
+) -> tuple[list[Pair], list[str]]:
+    """Run all; return those that ran with their costs, and why others did not.
+
+    No repeat is begun when ``within_s`` is over, but one is always made.
+    """
+    until = time.monotonic() + within_s
     absent: list[str] = []
     pairs: list[Pair] = []
     with ExitStack() as stack:
@@ -103,7 +109,9 @@ def measure(peers: list[Peer], connections: int, repeats: int) -> tuple[list[Pai
             pairs.append(pair)
             for burst in ROUNDS:
                 pair.run(burst, measured=False)
-        for _ in range(repeats):
+        for made in range(repeats):
+            if made and time.monotonic() > until:
+                break
             for burst in ROUNDS:
                 for pair in pairs:
                     pair.run(burst)
@@ -138,11 +146,12 @@ def main() -> None:
     )
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--within", type=float, default=120.0, help="seconds; fewer repeats then")
     names = [peer.name for peer in CATALOGUE]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     options = parser.parse_args()
     chosen = [peer for peer in CATALOGUE if peer.name in options.only]
-    pairs, absent = measure(chosen, options.connections, options.repeats)
+    pairs, absent = measure(chosen, options.connections, options.repeats, options.within)
     console = Console()
     to = f"{options.connections} connections, {len(BODY)} bytes"
     console.print(table_of(f"CPU µs of the server a delivery, {to}", pairs, "cost"))
@@ -155,7 +164,8 @@ def main() -> None:
     console.print(table_of("CPU µs of the load generator a delivery", pairs, "clients"))
     for why in absent:
         console.print(f"left out: {why}")
-    console.print(surroundings())
+    made = {len(costs.server) for pair in pairs for costs in pair.costs.values()}
+    console.print(f"median of {max(made, default=0)}; {surroundings()}")
 
 
 if __name__ == "__main__":
