@@ -97,7 +97,7 @@ class Client(Methods):
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait([self._runner])
-        closing = [each.close() for each in self._subscriptions]
+        closing = [each.close() for each in list(self._subscriptions)]
         # A runner that is cancelled before it has begun has not taken over the first one.
         closing += [each.close() for each in (self._first, self._socket) if each is not None]
         await asyncio.gather(*closing)
@@ -192,7 +192,8 @@ class Client(Methods):
     ) -> Subscription:
         line = self._new_line()
         self._be_patient(line)
-        subscription = Subscription(Feed(topics, since, epoch, filters), line, ends)
+        feed = Feed(topics, since, epoch, filters)
+        subscription = Subscription(feed, line, ends, self._subscriptions.discard)
         self._subscriptions.add(subscription)
         return subscription
 

@@ -36,7 +36,7 @@ Token: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None] | None
 Url: TypeAlias = str | Callable[[], str]
 """``http://…`` or ``ws://…`` of a server, or what to ask for it at each connect.
 
-Whichever is asked may raise ``ClientError``; that counts as a connection that can't be made.
+Whichever is asked may raise; that counts as a connection that can't be made.
 """
 
 
@@ -179,6 +179,8 @@ class Line:
             token = await self._fresh_token()
         except ClientError as error:
             raise Closed(LOST, error.message) from error
+        except Exception as error:  # the code of others, who may be cut off as we are
+            raise Closed(LOST, f"no address or token: {error!r}") from error
         try:
             return await connect(
                 _ws_url(url),

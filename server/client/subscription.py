@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
@@ -32,7 +33,14 @@ class Subscription:
     One task at a time may iterate. Cancelling an iteration loses nothing.
     """
 
-    def __init__(self, feed: Feed, line: Line, ends: Ends | None = None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        line: Line,
+        ends: Ends | None,
+        on_close: Callable[["Subscription"], None],
+    ) -> None:
+        self._on_close = on_close
         self._feed = feed
         self._line = line
         self._ends = ends
@@ -86,6 +94,7 @@ class Subscription:
     async def close(self) -> None:
         """Let it go; an iteration that waits ends."""
         self._closed = True
+        self._on_close(self)
         self._line.end(ClientError(CLOSED, "The subscription is closed."))
         socket, self._socket = self._socket, None
         if socket is not None:

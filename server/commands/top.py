@@ -41,10 +41,8 @@ def top(place: Place, json: AsJson = False) -> None:
 
 def watch_table(place: Place, *, as_json: bool = False) -> None:
     """Show the table until it is left; off a terminal, print it once."""
-    if as_json or not (sys.stdout.isatty() and sys.stdin.isatty()):
-        forever(_once(place, as_json=as_json))
-    else:
-        forever(_live(place))
+    seen_live = sys.stdout.isatty() and sys.stdin.isatty() and not out.is_dumb_terminal
+    forever(_live(place) if seen_live and not as_json else _once(place, as_json=as_json))
 
 
 async def _once(place: Place, *, as_json: bool) -> None:

@@ -21,6 +21,8 @@ from server.commands.watch import watch
 app = typer.Typer(
     name="tower",
     help="Run agent missions and show every step of them live. Without a command: serve.",
+    epilog="Ends with 0 when done, 1 when not (standard error says why), 2 when the command line "
+    "is wrong, 3 when a mission waits for an answer, 130 after Ctrl-C.",
     no_args_is_help=False,
     invoke_without_command=True,
     rich_markup_mode="markdown",

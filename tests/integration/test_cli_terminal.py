@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.integration.tower_process import ROOT, TowerProcess
@@ -26,9 +27,9 @@ class Terminal:
         shown: everything that it printed so far.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, term: str = "dumb") -> None:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TOWER_")}
-        environ |= {"PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": "200"}
+        environ |= {"PYTHONPATH": str(ROOT), "TERM": term, "COLUMNS": "200"}
         self.shown = ""
         self._deadline = time.monotonic() + PATIENCE_S
         self._screen, keyboard = pty.openpty()
@@ -132,5 +133,34 @@ def test_ctrl_c_leaves_a_mission_that_runs_on_a_server(tmp_path: Path) -> None:
             terminal.close()
         assert "goes on at the server" in terminal.shown
         assert "tower cancel m_" in terminal.shown
+    finally:
+        process.end()
+
+
+def test_top_shows_missions_and_obeys_keys(tmp_path: Path) -> None:
+    """Chosen, paused, cancelled once it is confirmed; left with q, the terminal as it was."""
+    process = TowerProcess(tmp_path / "data").start()
+    try:
+        ask = f"{process.url}/api/v1/requests?wait_s=20"
+        asked = httpx2.post(ask, json={"user_message": "ask me my name"}).json()
+        terminal = Terminal(tmp_path, "top", "--data-dir", "data", term="xterm")
+        try:
+            terminal.until("ask me my name")
+            terminal.type(b"p")
+            terminal.until("Choose a mission first")
+            terminal.type(b"\x1b[B+")
+            terminal.until("high")
+            terminal.type(b"p")
+            terminal.until("1 paused")
+            terminal.type(b"c")
+            terminal.until("? y")
+            terminal.type(b"y")
+            terminal.until("no missions")
+            terminal.type(b"q")
+            assert terminal.exit_code() == 0
+        finally:
+            terminal.close()
+        mission = httpx2.get(f"{process.url}/api/v1/missions/{asked['pid']}").json()
+        assert (mission["outcome"], mission["priority"]) == ("cancelled", "high")
     finally:
         process.end()
