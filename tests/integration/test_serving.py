@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from control_tower.store import holder_of
-from server.serving import listen
+from server.serving import listen, spare_the_collector
 from tests.integration.conftest import MakeTower
 from tests.integration.tower_process import ROOT, TowerProcess, wire
 
@@ -135,6 +136,19 @@ def test_accepted_sockets_are_bounded_in_the_kernel(host: str) -> None:
                 # Linux doubles what it is asked for.
                 assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 65_536
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+
+
+def test_the_collectors_full_passes_are_few_and_short() -> None:
+    """They leave out what was made to start, and wait for more than a crowd's worth of objects."""
+    before = gc.get_threshold()
+    try:
+        spare_the_collector()
+        assert gc.get_freeze_count() > 10_000
+        young, middle, old = gc.get_threshold()
+        assert young * middle * old >= 1_000_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 async def test_a_real_server_bounds_messages_and_compresses_nothing(tower: TowerProcess) -> None:
