@@ -46,7 +46,7 @@ PARAMS = {
     "session.get": "session_id",
     "session.list": "user_id? filter? archived? include_deleted? limit? offset?",
     "session.update": "session_id title? archived?",
-    "session.delete": "session_id",
+    "session.delete": "session_id soft?",
     "tower.status": "",
 }
 RESULTS = {
@@ -131,7 +131,9 @@ ERRORS = {
 }
 CLOSES = {1000, 1001, 1002, 1003, 1007, 1009, 1011, 1012, 4400, 4401, 4408, 4413, 4429}
 
-METHOD_TABLE = MethodTable(cast("Services", type("NoServices", (), {"tower": 0, "sessions": 0})))
+METHOD_TABLE = MethodTable(
+    cast("Services", type("NoServices", (), {"tower": 0, "sessions": 0, "eraser": 0}))
+)
 DOCUMENT = asyncapi.document(METHOD_TABLE.methods, "1.2.3")
 MESSAGES = DOCUMENT["components"]["messages"]
 

@@ -11,7 +11,9 @@ from server.rpc import MethodTable
 from server.rpc_session import MAX_STRIKES, Received, RpcSession
 from server.services import Services
 
-TABLE = MethodTable(cast("Services", type("NoServices", (), {"tower": 0, "sessions": 0})))
+TABLE = MethodTable(
+    cast("Services", type("NoServices", (), {"tower": 0, "sessions": 0, "eraser": 0}))
+)
 THEIRS = {-32700, -32600, -32601, -32602}
 """What a client can be told about what it sent, when it is known and not too fast."""
 

@@ -28,7 +28,7 @@ WIRE = {
 class NoServices:
     """Services that nobody may use: building the table needs none of them."""
 
-    tower = sessions = None
+    tower = sessions = eraser = None
 
 
 METHODS = MethodTable(cast("Services", NoServices())).methods
