@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -24,16 +25,29 @@ SECRET_KEYS = re.compile(
 """Names whose value is never written, whatever it is."""
 
 SECRET_SHAPES = (
-    re.compile(r"(?i)\b(bearer\s+)[^\s\"',;]+"),
-    re.compile(r"(?i)([?&](?:token|ticket|key|access_token|api_key)=)[^&\s\"']+"),
-    re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)"),
-    re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
-    re.compile(r"()\b(?:sk|pk|rk|ct|ghp|xox[abp])[-_][A-Za-z0-9_\-]{16,}"),
+    ((" ", "\t", "\n", "\r"), re.compile(r"(?i)\b(bearer\s+)[^\s\"',;]+")),
+    (("=",), re.compile(r"(?i)([?&](?:token|ticket|key|access_token|api_key)=)[^&\s\"']+")),
+    (("@",), re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)")),
+    (("eyJ",), re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
+    (
+        ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "ct-", "ct_", "ghp", "xox"),
+        re.compile(r"()\b(?:sk|pk|rk|ct|ghp|xox[abp])[-_][A-Za-z0-9_\-]{16,}"),
+    ),
 )
-"""Shapes of secrets inside a text; what the first group matched stays."""
+"""Shapes of secrets inside a text; what the first group matched stays.
+
+Beside each stand the texts of which it has one: to look for those takes a tenth of the time, and
+a line of the log has a dozen values.
+"""
 
 MIN_SECRET = 6
 """Shorter secrets are not searched for in texts: they would mask ordinary words."""
+
+
+@lru_cache(maxsize=4_096)
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under this name is never written."""
+    return SECRET_KEYS.search(name) is not None
 
 
 class Redactor:
@@ -54,8 +68,9 @@ class Redactor:
         """Return ``text`` without what is, or looks like, a secret."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        for shape in SECRET_SHAPES:
-            text = shape.sub(rf"\1{MASK}", text)
+        for signs, shape in SECRET_SHAPES:
+            if any(sign in text for sign in signs):
+                text = shape.sub(rf"\1{MASK}", text)
         return text
 
     def value(self, value: object) -> object:
@@ -67,7 +82,7 @@ class Redactor:
                 return self.text(value.decode(errors="replace"))
             case Mapping():
                 return {
-                    key: MASK if SECRET_KEYS.search(str(key)) else self.value(inner)
+                    key: MASK if is_secret_name(str(key)) else self.value(inner)
                     for key, inner in value.items()
                 }
             case list() | tuple() | set() | frozenset():
@@ -84,7 +99,7 @@ class Redactor:
         for key in list(event):
             if key.startswith("_"):
                 continue
-            event[key] = MASK if SECRET_KEYS.search(key) else self.value(event[key])
+            event[key] = MASK if is_secret_name(key) else self.value(event[key])
         return event
 
 
@@ -99,7 +114,7 @@ def learn(secret: str) -> None:
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
     """Return the values of those variables whose name says that they are secret."""
-    return [value for name, value in environ.items() if SECRET_KEYS.search(name)]
+    return [value for name, value in environ.items() if is_secret_name(name)]
 
 
 def configure(level: str = "info", style: str = "auto", secrets: Iterable[str] = ()) -> None:
