@@ -69,9 +69,12 @@ def idempotency_key(call: Call[Any, Any]) -> str | None:
     """Return the Idempotency-Key header, or None.
 
     Raises:
-        InvalidParams: if it is empty or longer than 200 characters.
+        InvalidParams: if it is empty or longer than 200 characters, or there are several.
     """
-    key = call.request.headers.get("idempotency-key")
+    keys = call.request.headers.getlist("idempotency-key")
+    if len(keys) > 1:
+        raise InvalidParams("One Idempotency-Key is enough.", field="Idempotency-Key")
+    key = keys[0] if keys else None
     if key is not None and not 1 <= len(key) <= MAX_KEY:
         raise InvalidParams(
             f"An Idempotency-Key has 1 to {MAX_KEY} characters.", field="Idempotency-Key"

@@ -86,8 +86,9 @@ async def test_the_same_key_is_the_same_request(api: httpx2.AsyncClient) -> None
     assert first.json() == again.json()
     other = await api.post("/api/v1/requests", json={"user_message": "x"}, headers=key)
     problem_of(other, 409, "conflict")
-    for bad in ("", "k" * 201):
-        answer = await api.post("/api/v1/requests", json=body, headers={"Idempotency-Key": bad})
+    for bad in ([""], ["k" * 201], ["once", "twice"]):
+        headers = [("Idempotency-Key", each) for each in bad]
+        answer = await api.post("/api/v1/requests", json=body, headers=headers)
         problem_of(answer, 422, "invalid_params")
 
 
