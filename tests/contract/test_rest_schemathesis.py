@@ -89,6 +89,7 @@ def conforms(case: Case[Any], server: TowerProcess) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @schema.parametrize()
 @examples(25)
 def test_it_does_what_it_says(case: Case[Any], server: TowerProcess) -> None:

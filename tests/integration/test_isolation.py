@@ -113,7 +113,10 @@ REST: dict[str, list[Asked]] = {
         Asked(CHAT + "/{session}", "include_deleted=true"),
     ],
     "PATCH /api/v1/chat/sessions/{id}": [Asked(CHAT + "/{session}", body={"title": "x"})],
-    "DELETE /api/v1/chat/sessions/{id}": [Asked(CHAT + "/{session}")],
+    "DELETE /api/v1/chat/sessions/{id}": [
+        Asked(CHAT + "/{session}"),
+        Asked(CHAT + "/{session}", "soft=false"),
+    ],
     "POST /api/v1/chat/sessions/{id}/restore": [Asked(CHAT + "/{session}/restore")],
     "GET /api/v1/chat/sessions/{id}/messages": [Asked(CHAT + "/{session}/messages")],
     "GET /api/v1/chat/sessions/{id}/export": [Asked(CHAT + "/{session}/export")],
