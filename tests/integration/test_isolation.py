@@ -136,6 +136,7 @@ OPERATORS_ONLY = {
     "GET /api/v1/keys",
     "POST /api/v1/keys",
     "DELETE /api/v1/keys/{key_id}",
+    "DELETE /api/v1/users/{user_id}",
     "POST /api/v1/governance/tools/{name}/reset",
 }
 """Forbidden to users, whosever things."""
@@ -315,6 +316,7 @@ async def test_what_is_for_operators_is_forbidden(row: str, bob: httpx2.AsyncCli
     method, _, path = row.partition(" ")
     body = {"user_id": "bob"} if method == "POST" and path.endswith("keys") else None
     path = path.replace("{key_id}", "k_none").replace("{name}", "calculator")
+    path = path.replace("{user_id}", "ada")
     assert (await bob.request(method, path, json=body)).status_code == 403
 
 
