@@ -24,7 +24,6 @@ from control_tower.store.engine import (
     checkpoint,
     connect_reader,
     connect_writer,
-    create_files,
     sync_folder,
 )
 from control_tower.store.lock import DataFolderLock
@@ -139,9 +138,11 @@ def upgrade_folder(data_dir: Path) -> tuple[str | None, str]:
     Raises:
         DataFolderLocked: while a server runs over the folder.
         SchemaTooNew: if a newer version of the program made it.
-        BackupError: if it can't be read.
+        BackupError: if there is none, or it can't be read.
     """
-    path = create_files(data_dir)
+    path = data_dir / DATABASE_NAME
+    if not path.is_file():
+        raise BackupError(f"there is no database {path}")
     lock = DataFolderLock(data_dir, "an upgrade")
     try:
         connection = connect_writer(path)

@@ -17,6 +17,7 @@ from control_tower.store import (
     SqliteStore,
     back_up,
     describe,
+    migrations,
     restore,
     upgrade_folder,
 )
@@ -132,8 +133,6 @@ async def test_a_restore_brings_it_back_under_a_new_epoch(folder: Path, tmp_path
 async def test_a_backup_of_an_older_version_is_upgraded(folder: Path, tmp_path: Path) -> None:
     """In its copy: the backup itself stays as it was."""
     old = sqlite3.connect(tmp_path / "b.db", isolation_level=None)
-    from control_tower.store import migrations
-
     migrations.upgrade(old, "0001")
     old.close()
     assert restore(folder, tmp_path / "b.db", "new").database.schema == SCHEMA
@@ -193,7 +192,15 @@ async def test_a_damaged_database_is_kept_and_replaced(folder: Path, tmp_path: P
 
 async def test_an_upgrade_without_a_server(folder: Path) -> None:
     """It says what it found; again changes nothing; a live folder is left alone."""
-    assert upgrade_folder(folder) == (None, SCHEMA)
+    with pytest.raises(BackupError, match="no database"):
+        upgrade_folder(folder)
+    assert not folder.exists()
+    await (await opened(folder)).close()
+    (folder / DATABASE_NAME).unlink()
+    old = sqlite3.connect(folder / DATABASE_NAME, isolation_level=None)
+    migrations.upgrade(old, "0001")
+    old.close()
+    assert upgrade_folder(folder) == ("0001", SCHEMA)
     assert upgrade_folder(folder) == (SCHEMA, SCHEMA)
     store = await opened(folder)
     with pytest.raises(DataFolderLocked):
