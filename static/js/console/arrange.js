@@ -45,9 +45,18 @@ export function arrange(rows, how) {
   return how.tree ? asTree(sorted) : sorted.map((row) => ({ row, depth: 0 }));
 }
 
+/** What a row can be found by, in lower case; made once, as a row never changes. @type {WeakMap<Row, string>} */
+const FOUND_BY = new WeakMap();
+
 /** @param {Row} row @param {string} word */
-function has({ mission, user_id, agent, mission_id, session_id, priority, call, outcome, cause }, word) {
-  return [mission, user_id, agent, mission_id, session_id, priority, call, outcome, cause].some((value) => value?.toLowerCase().includes(word));
+function has(row, word) {
+  let text = FOUND_BY.get(row);
+  if (text === undefined) {
+    const { mission, user_id, agent, mission_id, session_id, priority, call, outcome, cause } = row;
+    text = [mission, user_id, agent, mission_id, session_id, priority, call, outcome, cause].join("\n").toLowerCase();
+    FOUND_BY.set(row, text);
+  }
+  return text.includes(word);
 }
 
 /** Keys are made once a row, not once a comparison; what is equal keeps its order of age. @param {Row[]} rows @param {Arrangement} how */

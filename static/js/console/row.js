@@ -129,7 +129,20 @@ export function shares({ quota, usage }) {
     .map((each) => ({ ...each, share: each.used / each.limit }));
 }
 
-/** @param {Pick<Row, "quota" | "usage">} row @returns {Share | undefined} the limit that it is nearest to */
+/**
+ * The limit that a row is nearest to. A row is asked for it at each drawing and each sorting of the table, and never
+ * changes, so it is found once.
+ * @param {Pick<Row, "quota" | "usage">} row
+ * @returns {Share | undefined}
+ */
 export function nearest(row) {
-  return shares(row).reduce((/** @type {Share | undefined} */ most, each) => (most && most.share >= each.share ? most : each), undefined);
+  let found = NEAREST.get(row);
+  if (found === undefined) {
+    found = shares(row).reduce((/** @type {Share | null} */ most, each) => (most && most.share >= each.share ? most : each), null);
+    NEAREST.set(row, found);
+  }
+  return found ?? undefined;
 }
+
+/** @type {WeakMap<object, Share | null>} */
+const NEAREST = new WeakMap();
