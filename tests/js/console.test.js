@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { arrange } from "../../static/js/console/arrange.js";
 import { eventLine } from "../../static/js/console/event_line.js";
 import { Feed, NO_FILTER, SHOWN } from "../../static/js/console/feed.js";
+import { forEach } from "../../static/js/console/pace.js";
 import { Processes } from "../../static/js/console/processes.js";
 import { nearest, rowOf, shares } from "../../static/js/console/row.js";
 import { clientsOf, missing, sampled, SAMPLES } from "../../static/js/console/samples.js";
@@ -224,5 +225,49 @@ describe("a long list", () => {
     assert.equal(revealing(port, 28, 0), 0);
     assert.equal(revealing(port, 28, 5), 100);
     assert.equal(revealing(port, 28, 20), 308);
+  });
+});
+
+describe("commands for many", () => {
+  const late = (retryAfterS) => Object.assign(new Error("Too fast."), { code: "rate_limited", retryAfterS });
+
+  it("go out eight at a time, and no faster than the server takes", async () => {
+    let now = 0;
+    let most = 0;
+    let open = 0;
+    const slept = [];
+    const sleep = async (ms) => void slept.push(ms);
+    const call = async () => {
+      most = Math.max(most, (open += 1));
+      await null;
+      open -= 1;
+      now += 1;
+    };
+    const told = [];
+    const outcome = await forEach(Array.from({ length: 40 }, (_, n) => `m_${n}`), call, (done) => told.push(done), sleep);
+    assert.deepEqual(outcome, { done: 40, failures: [] });
+    assert.equal(most, 8);
+    assert.equal(now, 40);
+    assert.equal(told.at(-1), 40);
+    assert.ok(slept.length >= 31 && slept.every((ms) => ms === 160));
+  });
+
+  it("wait as long as they are told to, and try again", async () => {
+    const refusals = [late(2), late(null)];
+    const slept = [];
+    const call = async () => {
+      const refusal = refusals.shift();
+      if (refusal) throw refusal;
+    };
+    const outcome = await forEach(["m_1"], call, () => {}, async (ms) => void slept.push(ms));
+    assert.deepEqual([outcome.done, slept], [1, [2_000, 1_000]]);
+  });
+
+  it("go on after one that could not be done, and keep why", async () => {
+    const call = async (id) => {
+      if (id === "m_2") throw Object.assign(new Error("No such mission."), { code: "not_found" });
+    };
+    const outcome = await forEach(["m_1", "m_2", "m_3"], call, () => {}, async () => {});
+    assert.deepEqual([outcome.done, outcome.failures.map(({ message }) => message)], [2, ["No such mission."]]);
   });
 });

@@ -3,16 +3,14 @@
 import { tower } from "../ui/connection.js";
 import { counted } from "../ui/format.js";
 import { report, toast } from "../ui/toast.js";
+import { forEach } from "./pace.js";
 import { PRIORITIES } from "./row.js";
 import { processes, take } from "./store.js";
 
-/** @typedef {import("../client.js").RpcError} RpcError */
+/** @typedef {import("./pace.js").Outcome} Outcome */
 /** @typedef {"cancel" | "pause" | "resume"} Verb */
 
-/** So many commands are on their way at once. */
-const ABREAST = 8;
 const DONE = Object.freeze({ cancel: "Cancelled", pause: "Paused", resume: "Resumed" });
-const SETTABLE = Object.freeze([...PRIORITIES]);
 
 /**
  * Does the same to each, and says how it went.
@@ -22,16 +20,16 @@ const SETTABLE = Object.freeze([...PRIORITIES]);
  * @param {(done: number) => void} [tell] how many are done
  */
 export async function commandAll(verb, ids, reason, tell = () => {}) {
-  const call = (/** @type {string} */ mission_id) => tower.call(`mission.${verb}`, { mission_id, ...(reason && { reason }) });
+  const call = async (/** @type {string} */ mission_id) => take(await tower.call(`mission.${verb}`, { mission_id, ...(reason && { reason }) }));
   sayHowItWent(DONE[verb], await forEach(ids, call, tell));
 }
 
 /** Raises or lowers the priority of each by one. @param {string[]} ids @param {1 | -1} by */
 export async function shiftPriority(ids, by) {
-  const call = (/** @type {string} */ mission_id) => {
-    const at = SETTABLE.indexOf(processes.rows.get(mission_id)?.priority ?? "normal");
-    const priority = SETTABLE[at - by];
-    return priority ? tower.call("mission.set_priority", { mission_id, priority }) : Promise.resolve();
+  const call = async (/** @type {string} */ mission_id) => {
+    const at = PRIORITIES.indexOf(processes.rows.get(mission_id)?.priority ?? "normal");
+    const priority = PRIORITIES[at - by];
+    if (priority) take(await tower.call("mission.set_priority", { mission_id, priority }));
   };
   const outcome = await forEach(ids, call, () => {});
   if (ids.length > 1 || outcome.failures.length) sayHowItWent(by > 0 ? "Raised" : "Lowered", outcome);
@@ -43,45 +41,6 @@ export async function extendQuota(mission_id, resource, amount) {
     take(await tower.call("mission.extend_quota", { mission_id, quota: { [resource]: amount } }));
   } catch (error) {
     report(error);
-  }
-}
-
-/** @typedef {{done: number, failures: RpcError[]}} Outcome */
-
-/**
- * @param {string[]} ids
- * @param {(id: string) => Promise<any>} call
- * @param {(done: number) => void} tell
- * @returns {Promise<Outcome>}
- */
-async function forEach(ids, call, tell) {
-  const left = [...ids];
-  /** @type {Outcome} */ const outcome = { done: 0, failures: [] };
-  const worker = async () => {
-    for (let id = left.shift(); id; id = left.shift()) {
-      try {
-        take(await patiently(() => call(/** @type {string} */ (id))));
-        outcome.done += 1;
-      } catch (error) {
-        outcome.failures.push(/** @type {RpcError} */ (error));
-      }
-      tell(outcome.done + outcome.failures.length);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(ABREAST, ids.length) }, worker));
-  return outcome;
-}
-
-/** The server says when it takes more; until then a command waits. @param {() => Promise<any>} call */
-async function patiently(call) {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      const { code, retryAfterS } = /** @type {RpcError} */ (error);
-      if (code !== "rate_limited") throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1_000 * (retryAfterS ?? 1)));
-    }
   }
 }
 
