@@ -19,7 +19,13 @@ const SHOWN = 100;
 class Pending extends View {
   constructor() {
     super();
-    /** What the person opened or closed; until then the first is open. @type {Map<string, boolean>} */ this.opened = new Map();
+    /** What is open. @type {Map<string, boolean>} */ this.opened = new Map();
+  }
+
+  /** The first that is ever shown is open; later none opens by itself, which would move what somebody is about to press. */
+  willUpdate() {
+    const [first] = pending(questions.value);
+    if (first && !this.opened.size) this.opened.set(first.interrupt_id, true);
   }
 
   render() {
@@ -28,16 +34,16 @@ class Pending extends View {
       <h2 id="pending" tabindex="-1">Waiting for a person <span class="count">${open.length.toLocaleString("en")}</span></h2>
       ${open.length ? "" : html`<p class="hint">${loaded.value ? "Nothing. What an agent must ask about appears here." : "Loading"}</p>`}
       <ul class="asked-list">
-        ${repeat(open.slice(0, SHOWN), ({ interrupt_id }) => interrupt_id, (one, index) => this.#row(one, index === 0))}
+        ${repeat(open.slice(0, SHOWN), ({ interrupt_id }) => interrupt_id, (one) => this.#row(one))}
       </ul>
       ${open.length > SHOWN ? html`<p class="hint">and ${(open.length - SHOWN).toLocaleString("en")} more</p>` : ""}
     </section>`;
   }
 
-  /** @param {Question} one @param {boolean} first */
-  #row(one, first) {
+  /** @param {Question} one */
+  #row(one) {
     const { interrupt_id, message, user_id, raised_at, expires_at, kind, tool, risk } = one;
-    const isOpen = this.opened.get(interrupt_id) ?? first;
+    const isOpen = this.opened.get(interrupt_id) ?? false;
     const left = expires_at ? Date.parse(expires_at) - Math.max(now.value, Date.now()) : null;
     return html`<li>
       <details class="asked" ?open=${isOpen} @toggle=${(/** @type {Event} */ event) => this.#toggled(interrupt_id, event)}>
