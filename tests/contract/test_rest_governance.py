@@ -103,6 +103,21 @@ class _Later:
         return self._now
 
 
+async def test_what_was_erased_breaks_no_promise(tmp_path: Path) -> None:
+    """Its calls were seen, and nothing of them is meant to be left."""
+    async with open_app(tmp_path / "data") as (tower, api):
+        for mission in ("calculate 1 + 1", "read nothing.txt", "ask me my name"):
+            asked = await run(api, mission)
+            erased = await api.delete(f"/api/v1/chat/sessions/{asked['session_id']}?soft=false")
+            assert erased.status_code == 204
+        await run(api, "calculate 2 + 2")
+        tower.services.clock = _Later(tower.services.clock.now() + 60)
+        body = await looked_at(api)
+    assert "violated" not in {each["status"] for each in body["alignment"].values()}
+    assert body["alignment"]["tool_calls_journaled"]["status"] == "holds"
+    assert {each["status"] for each in body["memory_layers"]} == {"up"}
+
+
 async def test_whoever_breaks_a_promise_is_named(tmp_path: Path) -> None:
     """To those who may read everything; a user sees their own violations and no other's."""
     async with open_app(tmp_path / "data", auth="jwt", jwt_secret=SECRET) as (tower, api):
