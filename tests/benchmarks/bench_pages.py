@@ -20,7 +20,7 @@ from tests.browser.flood import CATCH_SOCKET, flood
 from tests.browser.tower_process import TowerProcess
 
 PAGES = ("/", "/operator", "/governance")
-LIVE = "document.querySelector('ct-status [data-state=live]') !== null"
+LIVE = "ct-status [data-state=live]"
 
 WEIGHT = """() => {
   const loaded = performance.getEntriesByType("resource")
@@ -79,7 +79,7 @@ def opened(browser: Browser, tower: TowerProcess, path: str, script: str = "") -
     if script:
         page.add_init_script(script)
     page.goto(tower.url + path)
-    page.wait_for_function(LIVE)
+    page.wait_for_selector(LIVE)
     return page
 
 
