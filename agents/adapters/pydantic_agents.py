@@ -21,7 +21,7 @@ from agents.llm.failures import failure_of
 from agents.llm.library import LIBRARY, finish_of, library_messages, stream_texts
 from agents.llm.turns import MODEL_RETRIES, Brought, BroughtTurn
 from control_tower.calls import Kind, Spent
-from control_tower.errors import AgentError
+from control_tower.errors import AgentError, agent_error
 from control_tower.ports import EffectContext
 from events.payloads import JsonObject
 
@@ -75,6 +75,7 @@ class _Loop:
     ctx: "Context"
     deps: Any
     door: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failures: list[AgentError] = field(default_factory=list)
 
     async def run(self) -> Any:
         """Run to the agent's output, asking a person whenever it defers."""
@@ -124,9 +125,20 @@ class _Loop:
         return adapter.validate_python([output["response"]])[0]
 
     async def step(self, name: str, make: Callable[[Any], Awaitable[Any]], asked: Any) -> Any:
-        """Make a journaled call of a tool; the library's concurrent ones follow each other."""
+        """Make a journaled call of a tool; the library's concurrent ones follow each other.
+
+        Once one fails, those that wait behind it fail alike: the library gives them up, and may
+        not find one of them begun.
+        """
+        before = len(self.failures)
         async with self.door:
-            return await charged_step(self.ctx, name, make, asked, TOOL_CALL)
+            if len(self.failures) > before:
+                raise agent_error(self.failures[-1].code, self.failures[-1].message)
+            try:
+                return await charged_step(self.ctx, name, make, asked, TOOL_CALL)
+            except AgentError as error:
+                self.failures.append(error)
+                raise
 
     async def _ask(self, tools: Any, requests: Any) -> Any:
         results = tools.DeferredToolResults()
@@ -192,15 +204,24 @@ def _classes() -> SimpleNamespace:
                     return Spent({"output": storable(output)}, TOOL_CALL)
                 except errors.ModelRetry as retry:
                     return Spent({"retry": retry.message}, TOOL_CALL)
+                except errors.ToolFailed as failure:
+                    return Spent({"failed": failure.message}, TOOL_CALL)
                 except errors.ApprovalRequired:
                     return Spent({"approval": True}, TOOL_CALL)
+                except errors.CallDeferred as deferred:
+                    return Spent({"deferred": deferred.kind}, TOOL_CALL)
 
-            kept = await self.loop.step(f"tool {name}", make, storable(tool_args))
-            if "retry" in kept:
-                raise errors.ModelRetry(kept["retry"])
-            if "approval" in kept:
-                raise errors.ApprovalRequired
-            return kept["output"]
+            match await self.loop.step(f"tool {name}", make, storable(tool_args)):
+                case {"retry": message}:
+                    raise errors.ModelRetry(message)
+                case {"failed": message}:
+                    raise errors.ToolFailed(message)
+                case {"approval": _}:
+                    raise errors.ApprovalRequired
+                case {"deferred": kind}:
+                    raise errors.CallDeferred(kind=kind)
+                case kept:
+                    return kept["output"]
 
     return SimpleNamespace(Model=Model, Toolset=Toolset)
 

@@ -13,7 +13,7 @@ from agents.adapters.graphs import INTERRUPT, MODES
 from agents.errors import RegistrationError
 from agents.program import AgentProgram
 from agents.registry import Registry
-from control_tower.commands import ConfirmationAnswer
+from control_tower.commands import ClarificationAnswer, ConfirmationAnswer
 from tests.rig.model_api import Refusal, Said, serving
 from tests.rig.tower import ALICE
 from tests.unit.agents.test_on_the_tower import Island
@@ -389,6 +389,76 @@ if INSTALLED:
             "code": "model_failed",
             "message": "openai answered 401: who are you.",
         }
+
+    def asking_for(*tools: str) -> Any:
+        """Return a model that asks for tools at once, then says what it was told."""
+
+        def model(messages: list[Any], _: Any) -> Any:
+            told = [
+                part.content
+                for message in messages
+                for part in message.parts
+                if part.part_kind == "tool-return"
+            ]
+            if told:
+                return ai.ModelResponse(parts=[ai.TextPart(f"I was told: {told[0]}")])
+            return ai.ModelResponse(parts=[ai.ToolCallPart(name, {}) for name in tools])
+
+        return function_models.FunctionModel(model)
+
+    async def test_a_tool_that_breaks_lets_none_beside_it_begin(
+        island: Island, registry: Registry
+    ) -> None:
+        """The library gives up those that wait; the mission fails with what was raised."""
+        agent = ai.Agent(asking_for("broken", "other"))
+        began: list[str] = []
+
+        @agent.tool_plain  # type: ignore[untyped-decorator]
+        async def broken() -> None:
+            raise ValueError("no such thing")
+
+        @agent.tool_plain  # type: ignore[untyped-decorator]
+        async def other() -> None:
+            began.append("other")
+
+        registry.agent("mine")(adapt(agent))
+        mission = await island.ended(await island.submit("go", "mine"))
+        assert mission["error"] == {
+            "code": "step_failed",
+            "message": "ValueError: no such thing",
+        }
+        assert began == []
+        assert mission["usage"]["tool_calls"] == 1
+
+    async def test_a_tools_failure_may_be_the_models_to_know(
+        island: Island, registry: Registry
+    ) -> None:
+        """As the library has it: such a failure is an observation."""
+        agent = ai.Agent(asking_for("find"))
+
+        @agent.tool_plain  # type: ignore[untyped-decorator]
+        async def find() -> None:
+            raise ai.ToolFailed("there is no such order")
+
+        registry.agent("mine")(adapt(agent))
+        mission = await island.ended(await island.submit("go", "mine"))
+        assert mission["result"] == "I was told: there is no such order"
+
+    async def test_a_call_that_a_tool_defers_is_a_persons_to_answer(
+        island: Island, registry: Registry
+    ) -> None:
+        """What they say is what it returned."""
+        agent = ai.Agent(asking_for("elsewhere"))
+
+        @agent.tool_plain  # type: ignore[untyped-decorator]
+        async def elsewhere() -> None:
+            raise ai.CallDeferred
+
+        registry.agent("mine")(adapt(agent))
+        pid = await island.submit("go", "mine")
+        answer = ClarificationAnswer(answer="done there")
+        await island.tower.answer(ALICE, await island.question(pid), answer)
+        assert (await island.ended(pid))["result"] == "I was told: done there"
 
     def test_an_agent_without_a_model_is_refused() -> None:
         """At registration."""
