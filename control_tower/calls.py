@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from control_tower.accounts import NOTHING
 from control_tower.canonical import sha256_hex
+from control_tower.errors import AgentError
 from control_tower.ports import ModelRequest, ToolPlan
 from control_tower.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import StepRecord
@@ -51,10 +52,11 @@ class FunctionCall:
 
 @dataclass(slots=True, frozen=True)
 class Spent:
-    """What a step's function may return to have charged what it used."""
+    """What a step's function may return to have charged what it used; ``error``: it failed."""
 
     output: Any
     usage: ResourceUsage
+    error: AgentError | None = None
 
 
 @dataclass(slots=True, frozen=True)

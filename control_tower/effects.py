@@ -26,7 +26,6 @@ from events.types import Json
 TOOL_CALL = ResourceUsage(tool_calls=1)
 
 _CHARGES = {Kind.TOOL: TOOL_CALL, Kind.LLM: ResourceUsage(llm_calls=1)}
-"""What an attempt is charged that failed: it was made all the same."""
 
 LEASE_NEEDED_S = 3.0
 """What must be left of a node's lease for an effect to begin: its intent may have been committed
@@ -61,7 +60,7 @@ class Attempts:
             delta=delta,
         )
         began = time.perf_counter()
-        charge = _CHARGES.get(call.kind, ResourceUsage())
+        charge = _charge_of(call)
         await self._until_ours()
         try:
             end = await self._make(pcb, call, record, effect)
@@ -106,7 +105,8 @@ class Attempts:
             case FunctionCall() as request:
                 result = await _call_function(request)
                 if isinstance(result, Spent):
-                    return EffectEnd(output=as_json(result.output), usage=result.usage)
+                    output = as_json(result.output)
+                    return EffectEnd(output=output, usage=result.usage, error=result.error)
                 return EffectEnd(output=as_json(result))
             case History(limit=limit):
                 return EffectEnd(output=await self._history(pcb.session_id, limit))
@@ -125,6 +125,13 @@ class Attempts:
             }
             for message in await patiently(partial(self.store.recent_messages, session_id, limit))
         ]
+
+
+def _charge_of(call: Call) -> ResourceUsage:
+    """Return what an attempt is charged that failed: it was made all the same."""
+    if isinstance(call.request, FunctionCall):
+        return call.request.reserve
+    return _CHARGES.get(call.kind, ResourceUsage())
 
 
 def _cancelled() -> bool:

@@ -16,7 +16,8 @@ from agents.adapters.charged import MODEL_CALL, charged_step
 from agents.adapters.checkpoints import keeps_differences, new_memory, packed, unpack
 from agents.bounds import storable
 from agents.llm import prices
-from control_tower.calls import Spent
+from control_tower.calls import Kind, Spent
+from control_tower.outcomes import agent_error_of
 from control_tower.quotas import ResourceUsage
 from events.payloads import JsonObject
 
@@ -50,10 +51,14 @@ def from_langgraph(
 
 @dataclass(slots=True)
 class _Superstep:
-    """What happened in one: the nodes that ran, and what their models used."""
+    """What happened in one: the nodes that ran, and what each turn of their models used."""
 
     nodes: list[str] = field(default_factory=list)
-    usage: ResourceUsage = field(default_factory=ResourceUsage)
+    turns: list[ResourceUsage] = field(default_factory=list)
+
+    @property
+    def usage(self) -> ResourceUsage:
+        return functools.reduce(ResourceUsage.plus, self.turns, ResourceUsage())
 
 
 class _Walk:
@@ -97,7 +102,11 @@ class _Walk:
 
     async def _superstep(self, asked: JsonObject, nodes: Sequence[str], given: Any) -> Any:
         async def make(kept: Any) -> Spent:
-            done = await self._walk(_given(kept, given))
+            done = _Superstep()
+            try:
+                await self._walk(done, _given(kept, given))
+            except Exception as error:  # noqa: BLE001 - a node's: it is the step's outcome
+                return Spent(None, done.usage, agent_error_of(error, Kind.STEP))
             state = await self._graph.aget_state(self._thread)
             waiting = [each for task in state.tasks for each in task.interrupts]
             stops = not waiting and self._stops(done.nodes, state.next)
@@ -116,9 +125,8 @@ class _Walk:
             self._ctx, name, make, asked, MODEL_CALL, idempotent=self._repeatable(nodes)
         )
 
-    async def _walk(self, given: Any) -> _Superstep:
-        done, meter = _Superstep(), _meters()()
-        config = self._thread | {"callbacks": [meter]}
+    async def _walk(self, done: _Superstep, given: Any) -> None:
+        config = self._thread | {"callbacks": [_meters()(done.turns)]}
         # One superstep; where the graph itself wants to stop is seen to between them.
         stream = self._graph.astream(
             given, config, stream_mode=MODES, interrupt_before=[], interrupt_after="*"
@@ -129,8 +137,6 @@ class _Walk:
                     self._ctx.delta(text)
             else:
                 done.nodes += [name for name in chunk if name != INTERRUPT]
-        done.usage = meter.usage
-        return done
 
     def _repeatable(self, nodes: Sequence[str]) -> bool:
         if isinstance(self._idempotent, bool):
@@ -165,16 +171,15 @@ def _meters() -> Any:
     base = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
 
     class Meter(base):  # type: ignore[misc, valid-type]
-        """Counts what chat models say that they used."""
+        """Notes what chat models say that they used; nodes side by side, each in a thread."""
 
-        def __init__(self) -> None:
-            self.usage = ResourceUsage()
+        def __init__(self, turns: list[ResourceUsage]) -> None:
+            self._turns = turns
 
         def on_llm_end(self, response: Any, **_: Any) -> None:
-            """Count a turn."""
+            """Note a turn."""
             for generations in response.generations:
-                for one in generations:
-                    self.usage = self.usage.plus(_turn(getattr(one, "message", None)))
+                self._turns += [_turn(getattr(one, "message", None)) for one in generations]
 
     return Meter
 

@@ -273,3 +273,18 @@ async def test_a_graph_that_fails_fails_its_mission(island: Island, registry: Re
     mission = await island.ended(await island.submit("go", "graph"))
     assert mission["outcome"] == "failed"
     assert mission["error"]["message"] == "ValueError: no such thing"
+
+
+async def test_what_a_failed_superstep_used_is_charged(island: Island, registry: Registry) -> None:
+    """Its models were asked all the same."""
+    model = GenericFakeChatModel(messages=iter([told("one"), told("two")]))
+
+    async def broken(_: Any) -> Any:
+        await model.ainvoke("one")
+        await model.ainvoke("two")
+        raise ValueError("no such thing")
+
+    registry.agent("graph")(adapt(chain(broken)))
+    mission = await island.ended(await island.submit("go", "graph"))
+    assert mission["error"]["message"] == "ValueError: no such thing"
+    assert mission["usage"]["llm_calls"] == 2
