@@ -199,31 +199,42 @@ def _classes() -> SimpleNamespace:
             """Return the journaled outcome, or the tool's."""
 
             async def make(_: Any) -> Spent:
-                try:
-                    output = await self.wrapped.call_tool(name, tool_args, ctx, tool)
-                    return Spent({"output": storable(output)}, TOOL_CALL)
-                except errors.ModelRetry as retry:
-                    return Spent({"retry": retry.message}, TOOL_CALL)
-                except errors.ToolFailed as failure:
-                    return Spent({"failed": failure.message}, TOOL_CALL)
-                except errors.ApprovalRequired:
-                    return Spent({"approval": True}, TOOL_CALL)
-                except errors.CallDeferred as deferred:
-                    return Spent({"deferred": deferred.kind}, TOOL_CALL)
+                called = self.wrapped.call_tool(name, tool_args, ctx, tool)
+                return Spent(await _kept(errors, called), TOOL_CALL)
 
-            match await self.loop.step(f"tool {name}", make, storable(tool_args)):
-                case {"retry": message}:
-                    raise errors.ModelRetry(message)
-                case {"failed": message}:
-                    raise errors.ToolFailed(message)
-                case {"approval": _}:
-                    raise errors.ApprovalRequired
-                case {"deferred": kind}:
-                    raise errors.CallDeferred(kind=kind)
-                case kept:
-                    return kept["output"]
+            asked = storable(tool_args)
+            return _as_it_ended(errors, await self.loop.step(f"tool {name}", make, asked))
 
     return SimpleNamespace(Model=Model, Toolset=Toolset)
+
+
+async def _kept(errors: Any, called: Awaitable[Any]) -> JsonObject:
+    """Return how a tool's call ended as the journal keeps it; any other error fails the step."""
+    try:
+        return {"output": storable(await called)}
+    except errors.ModelRetry as retry:
+        return {"retry": retry.message}
+    except errors.ToolFailed as failure:
+        return {"failed": failure.message}
+    except errors.ApprovalRequired:
+        return {"approval": True}
+    except errors.CallDeferred as deferred:
+        return {"deferred": deferred.kind}
+
+
+def _as_it_ended(errors: Any, kept: Any) -> Any:
+    """Return what a tool returned, or raise what the library is to hear of it."""
+    match kept:
+        case {"retry": message}:
+            raise errors.ModelRetry(message)
+        case {"failed": message}:
+            raise errors.ToolFailed(message)
+        case {"approval": _}:
+            raise errors.ApprovalRequired
+        case {"deferred": kind}:
+            raise errors.CallDeferred(kind=kind)
+        case _:
+            return kept["output"]
 
 
 async def _answer(
