@@ -116,7 +116,7 @@ class Client(Methods):
             ClientError: with the server's code, or one of the client's own.
         """
         if self._ended is not None:
-            raise self._ended
+            raise self._ended.with_traceback(None)  # it would grow with every call
         given = {name: value for name, value in params.items() if value is not None}
         call = self._book.add(method, given)
         reply = asyncio.get_running_loop().create_future()
@@ -237,6 +237,9 @@ class Client(Methods):
                 socket = await self._line.up()
         except ClientError as error:
             self._end(error)
+        except Exception as error:  # of whoever is told the status: nobody would answer the calls
+            self._end(ClientError(CLOSED, f"The client stopped: {error!r}"))
+            raise
 
     async def _serve(self, socket: ClientConnection) -> None:
         self._socket = socket

@@ -1,7 +1,6 @@
 """The shell of a link: dials, greets, and waits as the link says."""
 
 import asyncio
-import contextlib
 import inspect
 import os
 import time
@@ -106,7 +105,6 @@ class Line:
         self._not_before = 0.0
         self._trying_since: float | None = None
         self._over: ClientError | None = None
-        self._ending = asyncio.Event()
 
     async def up(self) -> ClientConnection:
         """Return a connection that was greeted. Cancelling leaves none behind.
@@ -115,9 +113,9 @@ class Line:
             ClientError: if there will be none, or none was made within ``patience_s``.
         """
         while True:
-            await self._pause(self._not_before - time.monotonic())
+            await asyncio.sleep(self._not_before - time.monotonic())
             if self._over is not None:
-                raise self._over
+                raise self._over.with_traceback(None)  # it would grow with every time
             try:
                 socket = await self._dial()
                 try:
@@ -153,15 +151,8 @@ class Line:
         self._tell(Status("lost", lost.delay_s, lost.reason))
 
     def end(self, error: ClientError) -> None:
-        """Let :meth:`up` raise this, now and later."""
+        """Let :meth:`up` raise this from now on. Whoever is in it is theirs to cancel."""
         self._over = error
-        self._ending.set()
-
-    async def _pause(self, delay_s: float) -> None:
-        if delay_s > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay_s):
-                    await self._ending.wait()
 
     def _patience_ends(self, lost: Wait, now: float) -> bool:
         if self.patience_s is None or self._trying_since is None:

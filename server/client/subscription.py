@@ -48,6 +48,7 @@ class Subscription:
         self._gaps: deque[Gap] = deque()
         self._last_id = 0
         self._closed = False
+        self._attaching: asyncio.Timeout | None = None
         self._given = feed.offset
 
     @property
@@ -93,9 +94,11 @@ class Subscription:
 
     async def close(self) -> None:
         """Let it go; an iteration that waits ends."""
-        self._closed = True
+        was_closed, self._closed = self._closed, True
         self._on_close(self)
         self._line.end(ClientError(CLOSED, "The subscription is closed."))
+        if self._attaching is not None and not was_closed:
+            self._attaching.reschedule(asyncio.get_running_loop().time())
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()
@@ -144,7 +147,18 @@ class Subscription:
         return item
 
     async def _attached(self) -> ClientConnection:
-        """Return a connection on which the topics are subscribed."""
+        """Return a connection on which the topics are subscribed; :meth:`close` cuts it off."""
+        if self._socket is not None:
+            return self._socket
+        try:
+            async with asyncio.timeout(None) as self._attaching:
+                return await self._attach()
+        except TimeoutError:
+            raise ClientError(CLOSED, "The subscription is closed.") from None
+        finally:
+            self._attaching = None
+
+    async def _attach(self) -> ClientConnection:
         while self._socket is None:
             socket = await self._line.up()
             try:

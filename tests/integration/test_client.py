@@ -274,6 +274,62 @@ async def test_closing_ends_an_iteration_that_waits(tower: TowerProcess) -> None
         await loop
 
 
+async def test_a_listener_that_fails_leaves_no_call_waiting(tower: TowerProcess) -> None:
+    """The connection for calls ends with it, and says so to those who wait."""
+
+    def told(status: Status) -> None:
+        if status.state == "lost":
+            raise ValueError("no room")
+
+    async with Proxy(tower.url) as proxy, Client(proxy.url, on_status=told) as client:
+        proxy.cut()
+        with pytest.raises(ClientError, match="no room") as refused:
+            await client.sessions()
+        assert refused.value.code == "closed"
+        with pytest.raises(ValueError, match="no room"):
+            await client._runner  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("by_client", [False, True])
+async def test_closing_ends_an_iteration_that_dials(tower: TowerProcess, by_client: bool) -> None:
+    """At once, however long a dial may take; what it would have reached is not read on."""
+    dialling, slow = asyncio.Event(), asyncio.Event()
+
+    async def token() -> None:
+        if slow.is_set():
+            dialling.set()
+            await asyncio.Event().wait()
+
+    async with Client(tower.url, token) as client:
+        slow.set()
+        events = client.subscribe("system", since="start")
+        loop = asyncio.create_task(until_end(events, "never"))
+        await dialling.wait()
+        if not by_client:
+            await events.close()
+    async with asyncio.timeout(30):
+        assert await loop == []
+
+
+async def test_closing_ends_an_iteration_that_subscribes(tower: TowerProcess) -> None:
+    """The connection that it was about to use is closed with it."""
+    async with Client(tower.url) as client:
+        events = client.subscribe("system", since="start")
+        request, subscribing = events._feed.request, asyncio.Event()
+
+        def told(epoch: str) -> dict[str, object]:
+            subscribing.set()
+            return request(epoch)
+
+        events._feed.request = told  # type: ignore[method-assign]
+        loop = asyncio.create_task(until_end(events, "never"))
+        await subscribing.wait()
+        await events.close()
+        async with asyncio.timeout(30):
+            assert await loop == []
+        assert events._socket is None
+
+
 async def test_a_fresh_token_is_asked_for(make_tower: MakeTower) -> None:
     """At each connect; and a client whose token is refused says so."""
     process = make_tower(TOWER_AUTH="jwt", TOWER_JWT_SECRET=SECRET)
