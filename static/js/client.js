@@ -144,15 +144,21 @@ export class TowerClient {
    */
   call(method, params = {}, { timeoutMs = CALL_MS, signal } = {}) {
     const keyed = KEYED_METHODS.has(method) && !params.idempotency_key ? { ...params, idempotency_key: this.#key() } : params;
-    return new Promise((resolve, reject) => {
+    let abort = () => {};
+    const reply = new Promise((resolve, reject) => {
       const call = this.#calls.add({ method, params: keyed, resolve, reject, head: this.position.offset });
       const giveUp = (/** @type {string} */ code, /** @type {string} */ message) => {
         if (this.#calls.take(call.id)) this.#fail(call, new RpcError(code, message, { method }));
       };
+      abort = () => giveUp("aborted", "Given up.");
+      if (signal?.aborted) return abort();
       if (timeoutMs > 0) call.timer = this.clock.setTimeout(() => giveUp("timeout", "No answer in time."), timeoutMs);
-      signal?.addEventListener("abort", () => giveUp("aborted", "Given up."), { once: true });
       if (this.#greeted) this.#send(call);
     });
+    if (!signal) return reply;
+    // A signal may outlive any number of calls.
+    signal.addEventListener("abort", abort);
+    return reply.finally(() => signal.removeEventListener("abort", abort));
   }
 
   /**
@@ -313,6 +319,7 @@ export class TowerClient {
     this.#abandonRequests();
     const error = cause ?? new RpcError(code === 4401 ? "unauthenticated" : "closed", `The connection is closed: ${reason}.`);
     for (const call of this.#calls.clear()) this.#fail(call, error);
+    this.#subscriptions.shut(error);
     this.#ready?.reject(error);
     this.#become({ state: "closed", retryAt: null, code, reason });
   }

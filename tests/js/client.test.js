@@ -44,6 +44,27 @@ function reconnect(hello) {
 
 const attached = (topics, offset, more = {}) => ({ topics, epoch: "e1", offset, recovered: true, snapshot: { missions: [] }, ...more });
 
+/** A signal that knows how many listen to it. */
+class CountingSignal extends EventTarget {
+  aborted = false;
+  listeners = 0;
+
+  addEventListener(...rest) {
+    this.listeners += 1;
+    super.addEventListener(...rest);
+  }
+
+  removeEventListener(...rest) {
+    this.listeners -= 1;
+    super.removeEventListener(...rest);
+  }
+
+  abort() {
+    this.aborted = true;
+    this.dispatchEvent(new Event("abort"));
+  }
+}
+
 beforeEach(() => make());
 
 describe("connecting", () => {
@@ -219,8 +240,25 @@ describe("calls", () => {
   it("rejects everything with `closed` when closed", async () => {
     await live();
     const call = tower.call("mission.list");
+    const subscribed = tower.subscribe(["system"]);
     tower.close();
     await assert.rejects(call, { code: "closed" });
+    await assert.rejects(subscribed, { code: "closed" });
+  });
+
+  it("gives up a call whose signal says so, and leaves nothing on a signal that lives on", async () => {
+    const socket = await live();
+    const signal = new CountingSignal();
+    const answered = tower.call("mission.list", {}, { signal });
+    socket.reply("mission.list", { missions: [] });
+    await answered;
+    assert.equal(signal.listeners, 0);
+    const given = tower.call("mission.list", {}, { signal });
+    signal.abort();
+    await assert.rejects(given, { code: "aborted" });
+    assert.equal(signal.listeners, 0);
+    await assert.rejects(tower.call("mission.get", {}, { signal }), { code: "aborted" });
+    assert.equal(socket.sent.some(({ method }) => method === "mission.get"), false);
   });
 });
 

@@ -99,6 +99,7 @@ function open(id) {
   makeRoom();
   model.value = setChatState(model.value, id, "loading");
   tower.subscribe([`session:${id}`], { since: known?.offset || "start" }).catch((error) => {
+    if (tower.status.state === "closed") return; // It is asked for again as soon as this person has signed in.
     model.value = setChatState(model.value, id, "missing");
     if (error.code !== "not_found") report(error);
   });

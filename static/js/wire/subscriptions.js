@@ -80,6 +80,11 @@ export class Subscriptions {
     this.#askAll(ready);
   }
 
+  /** There will be no connection, unless somebody connects anew: then every topic is asked for as ever. @param {RpcError} error */
+  shut(error) {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+
   /** @param {TowerEvent} event @returns {boolean} whether it is new */
   accept(event) {
     if (event.type === "replay.done") this.#book.replayDone(/** @type {any} */ (event.data));
