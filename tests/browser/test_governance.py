@@ -124,6 +124,26 @@ def test_the_dashboard_says_how_everything_is(showcase: TowerProcess, open_page:
     expect(spending).to_contain_text("Nobody spent anything on this day.")
 
 
+def test_only_operators_are_offered_what_only_they_may(
+    guarded: TowerProcess, open_page: OpenPage
+) -> None:
+    """Anybody sees that a breaker is open; a user's or a viewer's click would be refused."""
+
+    def opened(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        body["tools"][0]["breaker"] = "open"
+        route.fulfill(response=answer, json=body)
+
+    for role, offered in (("operator", 1), ("user", 0), ("viewer", 0)):
+        page = open_page(guarded, "/governance", token=token("chi", role))
+        page.route("**/api/v1/governance/dashboard", opened)
+        page.reload()
+        tools = page.get_by_role("region", name="Tools")
+        expect(tools).to_contain_text("breaker open")
+        expect(tools.get_by_role("button", name="Reset")).to_have_count(offered)
+
+
 def test_a_broken_promise_names_what_breaks_it(showcase: TowerProcess, open_page: OpenPage) -> None:
     """The page shows a violation as one, with the records at fault; here the server lies."""
     page = open_page(showcase, "/governance")

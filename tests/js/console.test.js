@@ -54,6 +54,14 @@ describe("the process table", () => {
     assert.deepEqual([queued("no_slot"), queued("user_limit"), queued("session_busy")], ["ready", "ready", "blocked"]);
   });
 
+  it("does not bring back what ended while a list of before was on its way", () => {
+    const processes = new Processes();
+    processes.load([BLOCK]);
+    processes.apply([ev("mission.completed", { result: "3", usage: {}, duration_ms: 4 })]);
+    processes.load([BLOCK]);
+    assert.deepEqual(processes.counts(), { terminated: 1 });
+  });
+
   it("counts calls and tokens as they are made, and a retried call once", () => {
     const processes = new Processes();
     processes.load([BLOCK]);

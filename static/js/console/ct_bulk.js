@@ -77,6 +77,8 @@ class BulkDialog extends View {
     await commandAll(asked.verb, asked.ids, reason, (done) => this.#set({ done }));
     this.#set({ busy: false });
     announcement.value = `${VERBS[asked.verb]}: done.`;
+    // Closed meanwhile, the person is elsewhere: their focus and what they tagged since stay.
+    if (question.value !== asked) return;
     untag();
     close();
   };

@@ -19,9 +19,14 @@ export class Processes {
     return any;
   }
 
-  /** @param {Record<string, any>[]} blocks control blocks, which know better than events of before them */
+  /**
+   * A list may have been read before an end that overtook it: what has ended stays so.
+   * @param {Record<string, any>[]} blocks control blocks, which know better than events of before them
+   */
   load(blocks) {
-    for (const block of blocks) this.#put(rowOf(block));
+    for (const block of blocks) {
+      if (block.state === "terminated" || !this.#ended.has(block.mission_id)) this.#put(rowOf(block));
+    }
   }
 
   clear() {

@@ -1,7 +1,7 @@
 /** Tools as the console lists them: how they do, their breakers, and a way to close one. */
 
 import { html } from "lit";
-import { looksOnly } from "../ui/connection.js";
+import { operates } from "../ui/connection.js";
 import { counted, duration } from "../ui/format.js";
 import { icon } from "../ui/icons.js";
 import { resetBreaker } from "../ui/breaker.js";
@@ -35,7 +35,7 @@ function toolItem({ tool_name, status, breaker, success_rate, avg_latency_ms, to
       ? ""
       : html`<p class="row">
           <span class="chip warn">breaker ${breaker.replaceAll("_", " ")}</span>
-          ${looksOnly() ? "" : html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name).then(loadTools)}>${icon("retry")} Reset</button>`}
+          ${operates() ? html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name).then(loadTools)}>${icon("retry")} Reset</button>` : ""}
         </p>`}
   </li>`;
 }

@@ -1,7 +1,7 @@
 /** Tools as cards: how they do, what is wrong, what to do, and their breakers. */
 
 import { html } from "lit";
-import { looksOnly } from "../ui/connection.js";
+import { operates } from "../ui/connection.js";
 import { counted, dayAndTime, duration } from "../ui/format.js";
 import { healthMark } from "../ui/health_mark.js";
 import { icon } from "../ui/icons.js";
@@ -40,7 +40,7 @@ function card({ tool_name, status, success_rate, avg_latency_ms, total_calls, is
     ${[...issues, ...recommendations].map((/** @type {string} */ text) => html`<p class="issue">${text}</p>`)}
     ${breaker === "closed"
       ? ""
-      : html`<p class="row"><span class="chip warn">breaker ${breaker.replaceAll("_", " ")}</span>${looksOnly() ? "" : html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name).then(check)}>${icon("retry")} Reset</button>`}</p>`}
+      : html`<p class="row"><span class="chip warn">breaker ${breaker.replaceAll("_", " ")}</span>${operates() ? html`<button class="button small" type="button" @click=${() => resetBreaker(tool_name).then(check)}>${icon("retry")} Reset</button>` : ""}</p>`}
     ${recent_errors.length
       ? html`<details>
           <summary>Latest errors</summary>

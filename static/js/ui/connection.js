@@ -48,3 +48,8 @@ export async function signIn() {
 export function looksOnly() {
   return hello.value?.role === "viewer";
 }
+
+/** Whether this person may act on what belongs to nobody, as a tool's breaker. */
+export function operates() {
+  return hello.value?.role === "operator";
+}
