@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 
 import { asLines, fits, STRETCH, stretchBefore } from "../../static/js/governance/audit.js";
 import { asCsv } from "../../static/js/governance/csv.js";
-import { decisions, kindOf, merge, pending, reduce } from "../../static/js/governance/questions.js";
+import { decisions, KEPT, kindOf, merge, pending, reduce } from "../../static/js/governance/questions.js";
 
 const at = (minute) => `2026-11-21T20:${String(minute).padStart(2, "0")}:00.000Z`;
 const ev = (type, id, minute, data = {}) => ({ type, at: at(minute), session_id: "s_1", mission_id: "m_1", user_id: "ana", data: { interrupt_id: id, ...data } });
@@ -42,6 +42,23 @@ describe("questions", () => {
     const [one] = decisions(known, "approved");
     assert.deepEqual([one.by, one.note, one.edited, one.arguments, one.raised_at], ["ops", "less", true, { amount: 4 }, at(1)]);
     assert.equal(reduce(known, [answered("i_9", 9, { approved: false })]), known);
+  });
+
+  it("stay decided when a list that was read before comes after, or the asking itself", () => {
+    const known = reduce({}, [answered("i_9", 2, { approved: true })]);
+    assert.deepEqual(merge(known, [{ ...RECORD, status: "pending", answered_by: null, answered_at: null, answer: null }]), known);
+    assert.equal(reduce(known, [raised("i_9", 1)]), known);
+    assert.equal(pending(merge({}, [{ ...RECORD, status: "pending" }])).length, 1);
+  });
+
+  it("are bounded while events come, the oldest decisions going first, the open ones never", () => {
+    const many = Array.from({ length: KEPT + 5 }, (_, n) => answered(`i_${n}`, n % 60, { approved: true }));
+    const known = reduce(reduce({}, [raised("i_open", 0)]), many);
+    assert.equal(Object.keys(known).length, KEPT);
+    assert.equal(pending(known).length, 1);
+    assert.equal(decisions(known, "all")[0].answered_at, at(59));
+    const asked = merge(known, [{ ...RECORD, interrupt_id: "i_old" }]);
+    assert.equal(Object.keys(reduce(asked, [answered("i_more", 58, { approved: true })])).length, KEPT + 1);
   });
 
   it("keep a decision whose question was asked before anybody looked", () => {

@@ -59,12 +59,13 @@ class Audit extends View {
   /** @param {SubmitEvent} event */
   #search = async (event) => {
     event.preventDefault();
+    if (this.busy) return;
     const fields = new FormData(/** @type {HTMLFormElement} */ (event.target));
     const field = (/** @type {string} */ name) => String(fields.get(name) ?? "").trim();
     this.wanted = { words: field("words"), kind: field("kind"), user: field("user") };
     this.found = [];
     this.looked = 0;
-    this.back = (await tower.call("ping")).offset + 1;
+    this.back = 0;
     await this.#goOn();
   };
 
@@ -72,6 +73,7 @@ class Audit extends View {
     this.busy = true;
     this.requestUpdate();
     try {
+      this.back ||= (await tower.call("ping")).offset + 1;
       for (let n = 0; n < STRETCHES && (await this.#look()); n += 1) this.requestUpdate();
     } catch (error) {
       report(error);

@@ -6,31 +6,65 @@ import { fromRecord } from "../ui/interrupts.js";
 /** @typedef {import("../client.js").TowerEvent} TowerEvent */
 /** @typedef {Readonly<Record<string, Question>>} Questions by id */
 
+/** So many are kept while events come. */
+export const KEPT = 1_000;
+
 /** @type {Readonly<Record<string, Question["status"]>>} */
 const CLOSES = Object.freeze({ "interrupt.resolved": "resolved", "interrupt.expired": "expired", "interrupt.cancelled": "cancelled" });
 
-/** @param {Questions} known @param {Record<string, any>[]} records as the server lists them @returns {Questions} */
+/**
+ * A list may have been read before an event that overtook it, so it opens nothing again.
+ * @param {Questions} known
+ * @param {Record<string, any>[]} records as the server lists them
+ * @returns {Questions}
+ */
 export function merge(known, records) {
-  return { ...known, ...Object.fromEntries(records.map((record) => [record.interrupt_id, fromRecord(record)])) };
+  const news = records.filter(({ interrupt_id, status }) => status !== "pending" || isOpen(known[interrupt_id] ?? { status }));
+  return { ...known, ...Object.fromEntries(news.map((record) => [record.interrupt_id, fromRecord(record)])) };
 }
 
 /** @param {Questions} known @param {TowerEvent[]} events @returns {Questions} */
 export function reduce(known, events) {
-  return events.reduce(reduceOne, known);
+  const next = { ...known };
+  const changes = events.filter((event) => reduceOne(next, event));
+  return changes.length ? bounded(next, known) : known;
 }
 
-/** @param {Questions} known @param {TowerEvent} event @returns {Questions} */
+/** @param {{status: string}} question */
+const isOpen = ({ status }) => status === "pending";
+
+/**
+ * Without the oldest decisions where there are too many, so that a page may stay open for weeks; what the person had
+ * asked for stays.
+ * @param {Record<string, Question>} next
+ * @param {Questions} known
+ * @returns {Questions}
+ */
+function bounded(next, known) {
+  const most = Math.max(KEPT, Object.keys(known).length);
+  const over = Object.keys(next).length - most;
+  if (over <= 0) return next;
+  for (const { interrupt_id } of decisions(next, "all").slice(-over)) delete next[interrupt_id];
+  return next;
+}
+
+/** @param {Record<string, Question>} known changed in place @param {TowerEvent} event @returns {boolean} whether it was */
 function reduceOne(known, { type, at, data, mission_id, session_id, user_id }) {
   const id = data?.interrupt_id;
-  if (type === "interrupt.raised") return { ...known, [id]: /** @type {Question} */ ({ ...data, mission_id, session_id, user_id, status: "pending", raised_at: at }) };
-  const status = CLOSES[type];
   const before = known[id];
-  if (!status || (before && before.status !== "pending")) return known;
+  if (before && !isOpen(before)) return false;
+  if (type === "interrupt.raised") {
+    known[id] = /** @type {Question} */ ({ ...data, mission_id, session_id, user_id, status: "pending", raised_at: at });
+    return true;
+  }
+  const status = CLOSES[type];
+  if (!status) return false;
   const { message: note, arguments: ran, ...answer } = data;
   const asked = before?.arguments;
   const edited = ran !== undefined && asked !== undefined && JSON.stringify(ran) !== JSON.stringify(asked);
   const unseen = { mission_id, session_id, user_id, message: "", step: null, raised_at: at, expires_at: null };
-  return { ...known, [id]: /** @type {Question} */ ({ ...unseen, ...before, ...answer, note, edited, arguments: ran ?? asked, status, answered_at: at }) };
+  known[id] = /** @type {Question} */ ({ ...unseen, ...before, ...answer, note, edited, arguments: ran ?? asked, status, answered_at: at });
+  return true;
 }
 
 /** @param {Questions} known @returns {Question[]} open ones, those that wait longest first */

@@ -52,6 +52,7 @@ export function listen() {
 /** Everything anew. */
 async function refill() {
   questions.value = {};
+  older.value = null;
   await Promise.all([loadPending(), loadDecisions(), check()]);
   loaded.value = true;
 }
