@@ -16,7 +16,8 @@ longer, and who asked would rather know that nobody knows."""
 class Acknowledgement(Generic[T]):
     """A result that is known once a unit is committed.
 
-    ``ack`` gets it on the event loop at that moment, before the unit's events are published.
+    ``ack`` gets it on the event loop at that moment, before the unit's events are published;
+    not, if the wait for it is over.
     """
 
     def __init__(self, ack: Callable[[T], None] | None) -> None:
@@ -25,11 +26,12 @@ class Acknowledgement(Generic[T]):
 
     def committed(self, result: Callable[[Commit], T], commit: Commit) -> None:
         """Keep the promise. A caller who went away does not matter: it is committed."""
+        if self._done.done():  # gone, or told that nobody knows: that was the one answer
+            return
         value = result(commit)
         if self._ack is not None:
             self._ack(value)
-        if not self._done.done():
-            self._done.set_result(value)
+        self._done.set_result(value)
 
     def refused(self, reason: UnitRefused) -> None:
         """The store did not take it."""

@@ -12,7 +12,7 @@ from control_tower.unit import Commit, StoreFailed
 
 
 async def test_a_caller_is_told_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a while; the commit may still come, and is nobody's surprise."""
+    """After a while, and that once: the commit may still come, and is no second answer."""
     monkeypatch.setattr(acknowledgement, "PATIENCE_S", 0.0)
     told: list[str] = []
     promise = Acknowledgement[str](told.append)
@@ -20,7 +20,8 @@ async def test_a_caller_is_told_that_nobody_knows(monkeypatch: pytest.MonkeyPatc
         await promise.result()
     assert late.value.outcome == "unknown"
     promise.committed(lambda _: "done", Commit(()))
-    assert told == ["done"]
+    promise.refused(StoreFailed("at last", outcome="rejected"))
+    assert told == []
 
 
 async def test_the_kernel_waits_for_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
