@@ -5,7 +5,6 @@ server ends or dies this one takes over, and its port is the full server's.
 """
 
 import asyncio
-import contextlib
 import json
 import signal
 import socket
@@ -17,6 +16,9 @@ from control_tower.store import Occupant
 HEAD_BYTES = 16 * 1024
 HEAD_S = 10.0
 RETRY_AFTER_S = 2
+
+_UNANSWERED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+"""Lost or too slow (``TimeoutError`` is an ``OSError``), cut off, too long: closed and no more."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +83,12 @@ class Standby:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+    try:
         async with asyncio.timeout(HEAD_S):
             head = await reader.readuntil(b"\r\n\r\n")
             writer.write(answer(head.split(b"\r\n", 1)[0]))
             await writer.drain()
-    writer.close()
+    except _UNANSWERED:
+        pass
+    finally:
+        writer.close()

@@ -1,6 +1,7 @@
 """What a server says while it stands by."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import pytest
 
 from control_tower.store import Occupant
 from server.serving import listen
-from server.standby import Standby, answer
+from server.standby import HEAD_BYTES, Standby, answer
 
 OTHER = Occupant("other", "http://127.0.0.1:1", 1, 0, 9.0)
 
@@ -60,6 +61,14 @@ async def test_it_answers_on_the_port_until_it_takes_over() -> None:
     await standby._starting
     assert (await ask(port, b"GET /health HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 200")
     assert await ask(port, b"GET /health") == b""
+    unhandled: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unhandled.append(told))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * (2 * HEAD_BYTES))
+    with contextlib.suppress(ConnectionError):  # closed with bytes unread is a reset
+        assert await reader.read() == b""
+    writer.close()
+    assert unhandled == []
     await standby.leave()
     await standby.leave()
     assert listener.getsockname()[1] == port
