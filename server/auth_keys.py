@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import msgspec
 import structlog
 
 from control_tower.committing import Committer, committed
@@ -83,6 +84,7 @@ class Keyring:
         self._store = store
         self._clock = clock
         self._remembered: dict[str, _Remembered] = {}
+        self._forgotten = 0
 
     async def create(
         self, *, user_id: str, role: Role, name: str = "", lasts_s: float | None = None
@@ -128,9 +130,14 @@ class Keyring:
             raise NotFound("No such key.")
         revoke = RevokeApiKey(record.key_sha256, self._clock.now())
         await committed(self._store, Unit(writes=[revoke]))
-        self._remembered.pop(record.key_sha256, None)
+        self.forget()
         log.info("key.revoked", key_id=record.key_id, user_id=record.user_id)
         return await self._store.api_key_called(key_id) or record
+
+    def forget(self) -> None:
+        """Look every key up again: some have ended, by a revocation or with their user."""
+        self._remembered.clear()
+        self._forgotten += 1
 
     async def verify(self, token: str) -> Credential | None:
         """Return whose key it is, or None."""
@@ -156,8 +163,10 @@ class Keyring:
         known = self._remembered.get(key_sha256)
         if known is not None and known.until > now:
             return known.record
+        forgotten = self._forgotten
         record = await self._store.api_key(key_sha256)
-        if record is not None:
+        # What was read before a revocation may not outlive it.
+        if record is not None and forgotten == self._forgotten:
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key_sha256] = _Remembered(record, now + REMEMBERED_S)
@@ -167,5 +176,9 @@ class Keyring:
         """Note that the key was used, unless that was noted lately."""
         if record.last_used_at is not None and now - record.last_used_at < TOUCHED_EVERY_S:
             return
-        # Nobody waits for it: a store that refuses it is asked again at the next use.
+        known = self._remembered.get(record.key_sha256)
+        if known is not None:
+            noted = msgspec.structs.replace(known.record, last_used_at=now)
+            self._remembered[record.key_sha256] = _Remembered(noted, known.until)
+        # Nobody waits for it: a store that refuses it is asked again when the key is read again.
         self._store.submit(Unit(writes=[TouchApiKey(record.key_sha256, now)], critical=False))

@@ -92,7 +92,7 @@ def by_id(connection: Connection, key_id: str) -> ApiKeyRecord | None:
     digits = key_id.removeprefix(KEY_ID_PREFIX)
     if len(digits) != KEY_ID_DIGITS:
         return None
-    row = _BY_ID.one(connection, digits=digits, beyond=digits + "g")
+    row = _BY_ID.one(connection, digits=digits)
     return None if row is None else _record(row)
 
 

@@ -1,5 +1,6 @@
 """API keys: what they open, until when, and that nothing of them is stored but a hash."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from control_tower.commands import Caller
 from control_tower.errors import NotFound
 from control_tower.records import ApiKeyRecord
 from control_tower.store import InlineStore
+from control_tower.unit import Unit
 from server.admission import Admission
 from server.auth import Credential, Gate
 from server.auth_keys import REMEMBERED_S, TOUCHED_EVERY_S, Keyring, hash_of
@@ -134,6 +136,39 @@ async def test_its_last_use_is_noted_about_once_a_minute(
     assert (await used()).last_used_at == NOW
     clock.at = NOW + TOUCHED_EVERY_S
     assert (await used()).last_used_at == NOW + TOUCHED_EVERY_S
+
+
+async def test_many_uses_at_once_are_noted_once(
+    keyring: Keyring, store: InlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the store has said that it noted the first."""
+    _, key = await keyring.create(user_id="ada", role="user")
+    noted: list[Unit] = []
+    monkeypatch.setattr(store, "submit", noted.append)
+    for _ in range(3):
+        assert await keyring.verify(key) is not None
+    assert len(noted) == 1
+
+
+async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(
+    keyring: Keyring, store: InlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request that looked it up may pass; none that comes after the revocation does."""
+    record, key = await keyring.create(user_id="ada", role="user")
+    read, go_on = store.api_key, asyncio.Event()
+
+    async def slowly(key_sha256: str) -> ApiKeyRecord | None:
+        found = await read(key_sha256)
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(store, "api_key", slowly)
+    looking = asyncio.create_task(keyring.verify(key))
+    await asyncio.sleep(0)
+    await keyring.revoke(record.key_id)
+    go_on.set()
+    await looking
+    assert await keyring.verify(key) is None
 
 
 @dataclass(slots=True)
