@@ -177,7 +177,10 @@ class MarkSession:
 
 @dataclass(slots=True, frozen=True)
 class MarkUser:
-    """The erasure of a user begins. A user who has no row has nothing to be marked."""
+    """The erasure of a user begins: their API keys open nothing any more.
+
+    A user who has no row has nothing else to be marked.
+    """
 
     user_id: str
     at: float

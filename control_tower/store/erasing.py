@@ -153,7 +153,7 @@ _DROP_MISSIONS = _removing(delete(missions), missions.c.no)
 _MISSIONS = _found(_MISSION_NOS)
 _DROP_SESSION = Query(delete(sessions).where(sessions.c.no == bindparam("of_no")))
 _DROP_USAGE = Query(delete(user_usage).where(user_usage.c.user_no == bindparam("of_no")))
-_DROP_API_KEYS = Query(delete(api_keys).where(api_keys.c.user_id == bindparam("of_user")))
+DROP_API_KEYS = Query(delete(api_keys).where(api_keys.c.user_id == bindparam("of_user")))
 _HAS_API_KEYS = Query(select(api_keys.c.no).where(api_keys.c.user_id == bindparam("of_user")))
 # A session that came in the same transaction keeps its user, who is then erased once more.
 _DROP_USER = Query(
@@ -232,14 +232,14 @@ def of_user(connection: Connection, user_id: str) -> Tend | None:
     if no == numbers.NOBODY:
         if _HAS_API_KEYS.one(connection, of_user=user_id) is None:
             return None
-        return Tend((partial(_DROP_API_KEYS.run, of_user=user_id),))
+        return Tend((partial(DROP_API_KEYS.run, of_user=user_id),))
     for statements in _line(connection, -no):
         return Tend(statements)
     if keys := _USERS_KEYS.all(connection, user_no=no):
         return Tend(tuple(partial(_DROP_KEY.run, of_user=no, of_key=key) for no, key in keys))
     return Tend(
         (
-            partial(_DROP_API_KEYS.run, of_user=user_id),
+            partial(DROP_API_KEYS.run, of_user=user_id),
             partial(_DROP_USAGE.run, of_no=no),
             partial(_DROP_USER.run, of_no=no),
             LEAVES_TRACES.run,

@@ -258,6 +258,7 @@ def _mark_session(staging: Staging, write: MarkSession, _: int) -> None:
 
 
 def _mark_user(staging: Staging, write: MarkUser, _: int) -> None:
+    staging.rows.last.append(partial(erasing.DROP_API_KEYS.run, of_user=write.user_id))
     number = staging.ledger.user(write.user_id)
     if number is not None:
         staging.rows.last.append(partial(erasing.MARK_USER.run, of_no=number, at=write.at))

@@ -9,12 +9,13 @@ from server.endpoints import Call, Endpoint, Query
 async def erase(call: Call[None, Query]) -> Response:
     """Erase a user for good: sessions, missions, files, keys, spending; for operators.
 
-    Their missions are cancelled first, their API keys open nothing any more. What they decided in
-    other users' missions stays part of those.
+    Their API keys go first, so that nothing new comes; then their missions are cancelled. What
+    they decided in other users' missions stays part of those.
     """
     if call.caller.role != "operator":
         raise Forbidden("Only an operator may erase a user.")
     await call.services.eraser.erase_user(call.path["user_id"])
+    call.services.keyring.forget()
     return Response(status_code=204)
 
 

@@ -18,6 +18,7 @@ from control_tower.unit import (
     InsertSession,
     InsertToolCall,
     MarkSession,
+    MarkUser,
     RememberKey,
     RequireSession,
     SaveArtifact,
@@ -197,6 +198,19 @@ async def test_a_user_leaves_nothing_at_all(store: StoreAndLog) -> None:
     assert "alice" not in json.dumps(everything)
     assert CANARY not in json.dumps(everything)
     assert await of_user(store, "bob") == bobs
+
+
+async def test_a_marked_users_keys_open_nothing(store: StoreAndLog) -> None:
+    """From the beginning of the erasure on, also of a user who has done nothing yet."""
+    keys = [
+        ApiKeyRecord(key_sha256=user * 3, name="", user_id=user, role="user", created_at=1.0)
+        for user in ("alice", "bob", "carol")
+    ]
+    await lived(store)
+    await commit(store, *(InsertApiKey(each) for each in keys))
+    await commit(store, MarkUser("alice", 200.0), MarkUser("carol", 200.0))
+    assert await store.api_keys() == [keys[1]]
+    assert await store.marked_users() == ["alice"]
 
 
 async def test_whoever_comes_again_is_somebody_new(store: StoreAndLog) -> None:
