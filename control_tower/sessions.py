@@ -249,7 +249,11 @@ class Sessions:
                 return old
             session = msgspec.structs.replace(old, deleted_at=None)
             updated = SessionUpdated(session=session_json(session))
-            unit = self._unit(updated, session, SaveSession(session))
+            save, there = (
+                SaveSession(session),
+                RequireSession(session_id, old.user_id, deleted=True),
+            )
+            unit = self._unit(updated, session, save, require=there)
             return await self._commit(unit, session, ack)
 
     async def erase(

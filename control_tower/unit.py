@@ -239,10 +239,14 @@ class Guard:
 
 @dataclass(slots=True, frozen=True)
 class RequireSession:
-    """The session must exist, belong to ``user_id`` (None: any) and not be deleted."""
+    """The session must exist, belong to ``user_id`` (None: any) and not be deleted.
+
+    With ``deleted`` it may be; but not erased, which nothing may be added to.
+    """
 
     session_id: str
     user_id: str | None
+    deleted: bool = False
 
 
 @dataclass(slots=True, frozen=True)

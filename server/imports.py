@@ -5,7 +5,6 @@ some messages a unit, so that nobody waits long for the writer; then it is shown
 breaks off leaves only what nobody sees.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
@@ -13,17 +12,19 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from pydantic import AfterValidator, Field
 
+from control_tower.committing import committed
+from control_tower.errors import Unavailable
 from control_tower.ports import Clock, Ids, Store
 from control_tower.records import MessageRecord, SessionRecord
 from control_tower.sessions import TITLE_LIMIT, message_json, session_json
 from control_tower.unit import (
-    Commit,
     InsertMessage,
     InsertSession,
+    RequireSession,
     SaveSession,
+    SessionMissing,
     TouchSession,
     Unit,
-    UnitRefused,
     Write,
 )
 from events.payloads import MessageCreated, SessionCreated, SessionUpdated
@@ -121,6 +122,7 @@ class Importer:
 
         Raises:
             UnitRefused: when the store does not take it.
+            Unavailable: when it is erased meanwhile, with its user.
         """
         session = self._session(user_id, given)
         batch, hidden, count = _Batch(session), False, 0
@@ -128,17 +130,17 @@ class Importer:
             batch.add(self._message(session, each))
             count += 1
             if batch.full:
-                await self._commit(session, *self._hidden(batch, begun=hidden))
+                await self._commit(session, *self._hidden(batch, begun=hidden), begun=hidden)
                 batch, hidden = _Batch(session), True
         whole = msgspec.structs.replace(session, message_count=count)
         if hidden:
             writes = [*batch.writes, batch.touch(), SaveSession(session)]
             shown: EventData = SessionUpdated(session=session_json(whole))
-            await self._commit(session, writes, [*batch.events, shown])
+            await self._commit(session, writes, [*batch.events, shown], begun=True)
         else:
             created: EventData = SessionCreated(session=session_json(whole))
             writes = [InsertSession(session), *batch.writes, batch.touch()]
-            await self._commit(session, writes, [created, *batch.events])
+            await self._commit(session, writes, [created, *batch.events], begun=False)
         return whole
 
     def _hidden(self, batch: _Batch, *, begun: bool) -> tuple[list[Write], list[EventData]]:
@@ -178,26 +180,26 @@ class Importer:
         return min(max(instant_of(text), 0.0), self._clock.now())
 
     async def _commit(
-        self, session: SessionRecord, writes: Iterable[Write], events: Iterable[EventData]
+        self,
+        session: SessionRecord,
+        writes: Iterable[Write],
+        events: Iterable[EventData],
+        *,
+        begun: bool,
     ) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def committed(_: Commit) -> None:
-            if not done.done():
-                done.set_result(None)
-
-        def refused(reason: UnitRefused) -> None:
-            if not done.done():
-                done.set_exception(reason)
-
         scope, now = Scope(session.session_id, session.user_id), self._clock.now()
-        self._store.submit(
-            Unit(
-                drafts=[draft(event, scope, now) for event in events],
-                writes=[*writes],
-                committed=committed,
-                refused=refused,
-                critical=False,
-            )
+        unit = Unit(
+            drafts=[draft(event, scope, now) for event in events],
+            writes=[*writes],
+            require=_ours(session) if begun else None,
+            critical=False,
         )
-        await done
+        try:
+            await committed(self._store, unit)
+        except SessionMissing:
+            gone = "The session was erased while it was imported."
+            raise Unavailable(gone, outcome="rejected") from None
+
+
+def _ours(session: SessionRecord) -> RequireSession:
+    return RequireSession(session.session_id, session.user_id, deleted=True)

@@ -80,7 +80,8 @@ class Batch:
         session = self.ledger.session(require.session_id)
         if (
             session is None
-            or session.deleted_at is not None
+            or session.erased_at is not None
+            or (session.deleted_at is not None and not require.deleted)
             or require.user_id not in {None, session.user_id}
         ):
             raise SessionMissing(f"no session {require.session_id}")

@@ -12,6 +12,7 @@ from control_tower.records import ApiKeyRecord, StepStatus, UserDay
 from control_tower.states import Outcome, State
 from control_tower.unit import (
     ChargeUser,
+    Commit,
     InsertApiKey,
     InsertMessage,
     InsertMission,
@@ -37,6 +38,7 @@ from tests.contract.store.kit import (
     Opener,
     StillClock,
     StoreAndLog,
+    all_settled,
     commit,
     file,
     interrupt,
@@ -244,6 +246,33 @@ async def test_a_marked_session_is_gone_at_once(store: StoreAndLog) -> None:
     assert await store.sessions(SessionQuery(user_id="alice", include_deleted=True)) == []
     assert await store.marked_sessions() == ["s_alice"]
     assert await store.search_messages(CANARY, None, 10, 0) == []
+
+
+async def test_nothing_comes_into_what_is_being_erased(store: StoreAndLog) -> None:
+    """Also where deleted sessions are let in, and in the transaction of the last piece.
+
+    A row that came behind that would be nobody's, and in time another session's of that number.
+    """
+    await lived(store)
+    hidden = RequireSession("s_alice", "alice", deleted=True)
+    await commit(store, SaveSession(msgspec.structs.replace(session("s_alice"), deleted_at=150.0)))
+    assert isinstance(await settled(store, Unit(require=hidden)), Commit)
+    await mark(store)
+    alice = Scope("s_alice", "alice")
+    number = 0
+    while (piece := await store.erase_next_of_session("s_alice")) is not None:
+        number += 1
+        late = Unit(
+            [progress(alice, CANARY)],
+            [InsertMessage(message(f"msg_late_{number}", "s_alice", CANARY))],
+            require=hidden,
+        )
+        removed, refused = await all_settled(store, [Unit(writes=[piece]), late])
+        assert isinstance(removed, Commit)
+        assert isinstance(refused, SessionMissing)
+    everything = await log(store, "system")
+    assert len(everything) == store.head
+    assert CANARY not in json.dumps([each for each in everything if each["session_id"]])
 
 
 async def test_an_erasure_goes_on_after_a_restart(opener: Opener) -> None:

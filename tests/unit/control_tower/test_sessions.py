@@ -20,7 +20,14 @@ from control_tower.sessions import (
     session_json,
 )
 from control_tower.store import InlineStore
-from control_tower.unit import InsertMessage, InsertSession, StoreFailed, TouchSession, Unit
+from control_tower.unit import (
+    InsertMessage,
+    InsertSession,
+    MarkSession,
+    StoreFailed,
+    TouchSession,
+    Unit,
+)
 from tests.contract.store.kit import Recorder, commit, message
 
 ALICE = Caller("alice", "user")
@@ -214,6 +221,23 @@ async def test_a_deleted_session_is_gone_until_it_is_restored(desk: Desk) -> Non
     assert restored.deleted_at is None
     assert await desk.sessions.get(ALICE, "s_1") == restored
     assert [kind for kind, _ in desk.said()][1:] == ["session.deleted", "session.updated"]
+
+
+async def test_what_is_erased_meanwhile_is_not_restored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its user, behind the look at it: nothing is said of it any more."""
+    session = await desk.sessions.create(ALICE)
+    deleted = await desk.sessions.delete(ALICE, "s_1")
+    await commit(desk.store, MarkSession("s_1", NOON))
+
+    async def before(_: str) -> SessionRecord:
+        return deleted
+
+    monkeypatch.setattr(desk.store, "session", before)
+    with pytest.raises(NotFound):
+        await desk.sessions.restore(ALICE, session.session_id)
+    assert [kind for kind, _ in desk.said()] == ["session.created", "session.deleted"]
 
 
 async def test_restoring_what_is_not_deleted_says_nothing(desk: Desk) -> None:
