@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import http.client
 import itertools
+import socket
+import threading
 from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
@@ -32,8 +34,12 @@ class HttpLink:
 
     def __init__(self, name: str, url: str) -> None:
         self._name = name
-        self._parts = urlsplit(url)
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+        try:
+            self._parts = urlsplit(url)
+            known = self._parts.scheme in ("http", "https") and self._parts.port != 0
+        except ValueError:
+            known = False
+        if not known or not self._parts.hostname:
             raise LinkBroken(f"The address of the MCP server {name} is not one of http or https.")
         self._ids = itertools.count(1)
         self._session: str | None = None
@@ -86,11 +92,17 @@ class HttpLink:
         )
         connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.connect()
+        # A time-out of a socket is that of one read: who drips would hold the thread for ever.
+        alarm = threading.Timer(TIMEOUT_S, _hang_up, (connection.sock,))
+        alarm.daemon = True
+        alarm.start()
         try:
             connection.request("POST", target, msgspec.json.encode(message), self._headers())
             with contextlib.closing(connection.getresponse()) as answer:
                 return self._reply(answer, number)
         finally:
+            alarm.cancel()
             connection.close()
 
     def _reply(self, answer: http.client.HTTPResponse, number: int | None) -> JsonObject | None:
@@ -113,6 +125,11 @@ class HttpLink:
         if self._session is not None:
             headers["Mcp-Session-Id"] = self._session
         return headers
+
+
+def _hang_up(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def _messages(answer: http.client.HTTPResponse) -> Iterator[JsonObject]:

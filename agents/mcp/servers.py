@@ -120,7 +120,8 @@ class McpServer:
         while len(found) < MAX_TOOLS:
             page = await link.request("tools/list", {"cursor": cursor} if cursor else {})
             listed = page.get("tools")
-            found += [one for one in map(offered, listed or []) if one is not None]
+            listed = listed if isinstance(listed, list) else []
+            found += [one for one in map(offered, listed) if one is not None]
             following = page.get("nextCursor")
             if not isinstance(following, str) or not listed or following == cursor:
                 break

@@ -129,7 +129,11 @@ class JsonSchemaGate:
         properties = schema.get("properties")
         self._properties = properties if isinstance(properties, dict) else {}
         required = schema.get("required")
-        self._required = required if isinstance(required, list) else []
+        self._required = [
+            name
+            for name in (required if isinstance(required, list) else [])
+            if isinstance(name, str)
+        ]
 
     def check(self, arguments: Mapping[str, object]) -> Checked:
         """Validate arguments; see :class:`agents.tool_spec.Gate`."""

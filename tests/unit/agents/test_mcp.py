@@ -1,9 +1,11 @@
 """Tools of MCP servers: found, judged by their annotations, called, and missed when gone."""
 
 import asyncio
+import contextlib
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -178,6 +180,8 @@ class Http(BaseHTTPRequestHandler):
             self.reply(404, "text/plain", b"")
         elif "id" not in message:
             self.reply(202, "text/plain", b"")
+        elif message.get("params", {}).get("name") == "hang":
+            self.drip()
         else:
             self.answer(message)
 
@@ -199,6 +203,16 @@ class Http(BaseHTTPRequestHandler):
         self.send_header("Mcp-Session-Id", "session-1")
         self.end_headers()
         self.wfile.write(body)
+
+    def drip(self) -> None:
+        """Say that we live until nobody listens, and never more."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b": still here\n")
+                time.sleep(0.02)
 
     def log_message(self, *_: Any) -> None:
         """Keep quiet."""
@@ -244,13 +258,37 @@ async def test_a_forgotten_session_is_begun_anew(
         assert servers.problems() == {"far": None}
 
 
+async def test_a_server_that_only_drips_is_hung_up_on(
+    registry: Registry, make_ctx: MakeContext, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread is free again, however alive the server seems."""
+    async with McpServers({"far": {"url": url}}, registry):
+        monkeypatch.setattr("agents.mcp.http.TIMEOUT_S", 0.3)
+        with pytest.raises(ToolFailed, match="gave no reply"):
+            await make_ctx("x").tool("mcp.far.hang")
+
+
+@pytest.mark.parametrize("tools", [5, {"a": 1}, "say", [None, 5, {"name": []}]])
+async def test_a_list_of_tools_that_makes_no_sense_is_empty(
+    registry: Registry, url: str, monkeypatch: pytest.MonkeyPatch, tools: Any
+) -> None:
+    """The server is kept; it may mend its ways."""
+    monkeypatch.setattr(
+        mcp_server, "answer", lambda message: {"tools": tools, "protocolVersion": "1"}
+    )
+    async with McpServers({"far": {"url": url}}, registry) as servers:
+        assert servers.problems() == {"far": None}
+    assert not [name for name in registry.tools if name.startswith("mcp.")]
+
+
 async def test_a_url_that_does_not_answer_is_a_problem(registry: Registry) -> None:
     """So is one that is none."""
-    tables = {"off": {"url": "http://127.0.0.1:9/"}, "odd": {"url": "ftp://x"}}
-    async with McpServers(tables, registry) as servers:
+    odd = {"odd": "ftp://x", "none": "http://[", "far": "http://x:99999/"}
+    tables = {name: {"url": url} for name, url in odd.items()}
+    async with McpServers(tables | {"off": {"url": "http://127.0.0.1:9/"}}, registry) as servers:
         problems = servers.problems()
     assert "does not answer" in str(problems["off"])
-    assert "not one of http or https" in str(problems["odd"])
+    assert all("not one of http or https" in str(problems[name]) for name in odd)
 
 
 @pytest.mark.parametrize(
@@ -330,6 +368,13 @@ def test_any_answer_of_a_server_is_survived(value: Any) -> None:
     if isinstance(value, dict):
         Replies().take(value)
     assert decode(json.dumps(value).encode()) == (value if isinstance(value, dict) else None)
+
+
+@given(JSON)
+def test_any_schema_of_a_server_is_survived(value: Any) -> None:
+    """What it demands that makes no sense is not demanded."""
+    with contextlib.suppress(ToolInvalid):
+        JsonSchemaGate("t", {"properties": value, "required": value}).check({"n": 1})
 
 
 @given(st.text())
