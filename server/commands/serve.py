@@ -16,7 +16,15 @@ from typer.core import TyperCommand
 from server import interpreter, logging, reloading
 from server.app import create_app, package_version, running
 from server.commands.terminal import err, loaded, out, plainly
-from server.serving import BACKLOG, TowerServer, end_for_good, listen, make_config, url_of
+from server.serving import (
+    BACKLOG,
+    TowerServer,
+    end_for_good,
+    listen,
+    make_config,
+    room_to_block,
+    url_of,
+)
 from server.settings import Loaded, Settings, SettingsError, load
 from server.standby import Standby
 
@@ -85,7 +93,8 @@ def serve(
     logging.configure(settings.log_level, settings.log_format, secrets_of(settings))
     if reload:
         supervise(found, apps or [])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    with runner, room_to_block(runner.get_loop()):
         runner.run(serve_until_stopped(settings, apps or [], listener))
 
 

@@ -1,6 +1,7 @@
-"""An agent whose one step takes longer than any drain waits."""
+"""Agents whose one step takes longer than any drain waits."""
 
 import asyncio
+import time
 
 from agents import Context, agent
 
@@ -14,3 +15,9 @@ async def _sleep() -> str:
 async def slow(ctx: Context) -> object:
     """Sleep."""
     return await ctx.step("sleep", _sleep, idempotent=True)
+
+
+@agent("stuck", description="Blocks a thread.")
+async def stuck(ctx: Context) -> object:
+    """Block."""
+    return await ctx.step("block", time.sleep, 600, idempotent=True)

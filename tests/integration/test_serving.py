@@ -93,11 +93,12 @@ async def test_a_draining_server_takes_nothing_and_says_so(make_tower: MakeTower
     assert await asyncio.to_thread(process.wait) == 0
 
 
-async def test_a_second_signal_does_not_wait(make_tower: MakeTower) -> None:
-    """Somebody is in a hurry."""
+@pytest.mark.parametrize("agent", ["slow", "stuck"])
+async def test_a_second_signal_does_not_wait(make_tower: MakeTower, agent: str) -> None:
+    """Somebody is in a hurry; not even a thread that cannot be stopped is waited for."""
     process = make_tower(str(ROOT / "tests/integration/slow_app.py"), TOWER_DRAIN_S="60")
     async with wire(process.ws_url) as ws:
-        await ws.call("mission.submit", mission="x", agent="slow")
+        await ws.call("mission.submit", mission="x", agent=agent)
         await ws.event("step.started")
     process.signal(signal.SIGTERM)
     await asyncio.sleep(0.5)
