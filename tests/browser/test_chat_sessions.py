@@ -91,6 +91,19 @@ def test_words_are_found(chat: ChatPage, own_tower: TowerProcess) -> None:
     expect(listed(chat)).to_have_count(2)
 
 
+def test_a_word_leads_to_its_message(chat: ChatPage) -> None:
+    """However far back it was said: it is marked and in sight, and the end is a press away."""
+    for number in (30, 31):
+        chat.send(f"count to {number}; work 40 steps; help; help; help; help")
+        chat.wait_ended()
+    chat.page.get_by_label("Search messages").fill("stripes")
+    listed(chat).locator("mark", has_text="stripes").first.click()
+    expect(chat.page.locator("[aria-current=true]:is(.message, ct-mission)")).to_be_in_viewport()
+    expect(chat.page.locator(".bubble", has_text="stripes")).to_be_in_viewport()
+    chat.page.get_by_role("button", name="Latest").click()
+    expect(chat.answer).to_be_in_viewport()
+
+
 def test_a_session_is_exported(chat: ChatPage, own_tower: TowerProcess) -> None:
     """As Markdown and as JSON, with what was said."""
     need_endpoint(own_tower, "/api/v1/chat/sessions/{id}/export")

@@ -8,7 +8,7 @@ import { forEach } from "../../static/js/console/pace.js";
 import { Processes } from "../../static/js/console/processes.js";
 import { nearest, rowOf, shares } from "../../static/js/console/row.js";
 import { clientsOf, missing, sampled, SAMPLES } from "../../static/js/console/samples.js";
-import { holders, why } from "../../static/js/console/why.js";
+import { end, holders, why } from "../../static/js/console/why.js";
 import { inSight, revealing } from "../../static/js/ui/window.js";
 
 const AT = "2026-11-21T20:12:03.123Z";
@@ -185,6 +185,13 @@ describe("words of the console", () => {
     assert.equal(said("blocked", "solar_flare"), "It waits: solar flare.");
     assert.match(said("paused", "nondeterminism"), /journal/);
     assert.equal(said("dreaming"), "dreaming");
+  });
+
+  it("says what became of a mission, with the reason of whoever cancelled it", () => {
+    assert.equal(end({ outcome: "failed", error: { message: "No money." }, state_reason: null }), "No money.");
+    assert.equal(end({ outcome: "cancelled", error: null, state_reason: "not needed" }), "It was cancelled: not needed");
+    assert.equal(end({ outcome: "cancelled", error: null, state_reason: null }), "It was cancelled.");
+    assert.equal(end({ outcome: "completed", error: null, state_reason: null }), "It has ended.");
   });
 
   it("names the missions that a mission waits for", () => {

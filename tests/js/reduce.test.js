@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { liveText } from "../../static/js/chat/mission.js";
 import { EMPTY_MODEL } from "../../static/js/chat/model.js";
 import { holdOpenChats, mergeMessages, mergeSessions, reduce, reduceAll, setChatState } from "../../static/js/chat/reduce.js";
-import { childrenOf, openInterrupts, sessionsByDate, timeline } from "../../static/js/chat/timeline.js";
+import { childrenOf, keyOf, openInterrupts, sessionsByDate, timeline } from "../../static/js/chat/timeline.js";
 
 const S = "s_1";
 const M = "m_1";
@@ -164,6 +164,14 @@ describe("the reducer", () => {
 });
 
 describe("the timeline", () => {
+  it("knows where a message stands, also one that is part of a mission", () => {
+    const chat = open(LOG).chats[S];
+    assert.equal(keyOf(chat, "g_1"), "g_1");
+    assert.equal(keyOf(chat, "g_2"), M, "the answer is part of its mission");
+    assert.equal(keyOf(chat, M), M);
+    assert.equal(keyOf(chat, "g_9"), null);
+  });
+
   it("puts a mission after the message that gave it, and its answer inside it", () => {
     const entries = timeline(open(LOG).chats[S]);
     assert.deepEqual(entries.map(({ key }) => key), ["g_1", M]);

@@ -82,8 +82,8 @@ class Sidebar extends View {
     return html`<h2 class="group">Found</h2>
       <ul>
         ${hits.map(
-          ({ session_id, session_title, snippet }) => html`<li>
-            <a class="session" href="#/s/${session_id}"><span class="session-title">${session_title || "Mission"}</span><span class="snippet">${snippet.map((part) => (part.hit ? html`<mark>${part.text}</mark>` : part.text))}</span></a>
+          ({ message_id, session_id, session_title, snippet }) => html`<li>
+            <a class="session" href="#/s/${session_id}/${message_id}"><span class="session-title">${session_title || "Mission"}</span><span class="snippet">${snippet.map((part) => (part.hit ? html`<mark>${part.text}</mark>` : part.text))}</span></a>
           </li>`,
         )}
       </ul>`;

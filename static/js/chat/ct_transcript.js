@@ -9,8 +9,8 @@ import { outbox, resend, takeBack } from "./actions.js";
 import "./ct_mission.js";
 import { clockTime } from "../ui/format.js";
 import { outgoingMessage } from "./outgoing.js";
-import { chat, sessionId } from "./store.js";
-import { activeMissions, timeline } from "./timeline.js";
+import { chat, placeId, sessionId } from "./store.js";
+import { activeMissions, keyOf, timeline } from "./timeline.js";
 
 /** How near to its end a transcript still counts as being read at its end. */
 const NEAR_PX = 80;
@@ -21,6 +21,8 @@ class Transcript extends View {
     this.atEnd = true;
     this.active = 0;
     /** @type {string | null} */ this.shown = null;
+    /** @type {string | null} */ this.place = null;
+    /** The place that was gone to last, so that reading on is not disturbed. @type {string | null} */ this.reached = null;
   }
 
   willUpdate() {
@@ -32,6 +34,7 @@ class Transcript extends View {
   render() {
     const shown = chat.value;
     const entries = shown ? timeline(shown) : [];
+    this.place = shown && placeId.value ? keyOf(shown, placeId.value) : null;
     this.active = shown ? activeMissions(shown).length : 0;
     const known = new Set(shown?.messages.map(({ message_id }) => message_id));
     const mine = outbox.value.filter((one) => one.session_id === sessionId.value && !known.has(one.message_id ?? ""));
@@ -39,7 +42,7 @@ class Transcript extends View {
       <div class="scroller" tabindex="0" role="log" aria-live="off" aria-label="Transcript" aria-busy=${shown?.state === "loading"} @scroll=${this.#scrolled}>
         <div class="column">
           ${shown?.state === "loading" && !entries.length ? html`<p class="loading">${spinner()} Loading</p>` : ""}
-          ${repeat(entries, ({ key }) => key, (entry) => ("message" in entry ? messageBlock(entry.message) : this.#mission(entry.mission)))}
+          ${repeat(entries, ({ key }) => key, (entry) => this.#entry(entry))}
           ${mine.map((one) => outgoingMessage(one, resend, takeBack))}
         </div>
       </div>
@@ -47,9 +50,15 @@ class Transcript extends View {
     `;
   }
 
-  /** @param {import("./model.js").Mission} mission */
-  #mission(mission) {
-    return html`<ct-mission .mission=${mission} .missions=${chat.value?.missions ?? []} .crowded=${this.active > 1}></ct-mission>`;
+  /** @param {import("./timeline.js").Entry} entry */
+  #entry(entry) {
+    const here = entry.key === this.place;
+    return "message" in entry ? messageBlock(entry.message, here) : this.#mission(entry.mission, here);
+  }
+
+  /** @param {import("./model.js").Mission} mission @param {boolean} here */
+  #mission(mission, here) {
+    return html`<ct-mission aria-current=${here} .mission=${mission} .missions=${chat.value?.missions ?? []} .crowded=${this.active > 1}></ct-mission>`;
   }
 
   firstUpdated() {
@@ -64,12 +73,23 @@ class Transcript extends View {
   }
 
   updated() {
+    this.#toPlace();
     if (this.atEnd) this.#scrollToEnd();
   }
 
   /** @returns {HTMLElement} */
   get #scroller() {
     return /** @type {HTMLElement} */ (this.querySelector(".scroller"));
+  }
+
+  /** Goes to where the address leads, once it is there. */
+  #toPlace() {
+    if (!placeId.value) this.reached = null;
+    if (!this.place || this.reached === placeId.value || chat.value?.state === "loading") return;
+    this.reached = placeId.value;
+    this.atEnd = false;
+    this.requestUpdate();
+    this.querySelector("[aria-current=true]")?.scrollIntoView({ block: "start" });
   }
 
   #scrollToEnd() {
@@ -92,11 +112,11 @@ class Transcript extends View {
   };
 }
 
-/** @param {import("./model.js").Message} message */
-function messageBlock({ role, content, created_at, edited_at }) {
+/** @param {import("./model.js").Message} message @param {boolean} here whether the address leads to it */
+function messageBlock({ role, content, created_at, edited_at }, here) {
   const time = html`<time class="visually-hidden" datetime=${created_at}>${clockTime(created_at)}</time>`;
-  if (role === "assistant") return html`<article class="message assistant" aria-label="Answer">${time}<ct-markdown class="prose" .text=${content}></ct-markdown></article>`;
-  return html`<article class="message user" aria-label="Your message">
+  if (role === "assistant") return html`<article class="message assistant" aria-current=${here} aria-label="Answer">${time}<ct-markdown class="prose" .text=${content}></ct-markdown></article>`;
+  return html`<article class="message user" aria-current=${here} aria-label="Your message">
     ${time}
     <p class="bubble">${content}</p>
     ${edited_at ? html`<p class="message-note">edited</p>` : ""}

@@ -23,7 +23,9 @@ const MAX_OPEN = 60;
 /** @type {import("@preact/signals-core").Signal<import("./model.js").Model>} */
 export const model = signal(EMPTY_MODEL);
 /** The session in the address, null for a new one. @type {import("@preact/signals-core").Signal<string | null>} */
-export const sessionId = signal(sessionInAddress());
+export const sessionId = signal(address().session);
+/** The message or mission of it that the address leads to. @type {import("@preact/signals-core").Signal<string | null>} */
+export const placeId = signal(address().place);
 /** What the announcer says. */
 export const announcement = signal("");
 /** Whether there are sessions that were not listed yet. */
@@ -65,12 +67,18 @@ export async function listSessions(offset) {
   }
 }
 
-function sessionInAddress() {
-  return /^#\/s\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+/** Reads `#/s/SESSION`, with `/MESSAGE` or `/MISSION` behind it for a place in the session. */
+function address() {
+  const [, session = null, place = null] = /^#\/s\/([\w-]+)(?:\/([\w-]+))?$/.exec(location.hash) ?? [];
+  return { session, place };
 }
 
 function follow() {
-  sessionId.value = sessionInAddress();
+  const { session, place } = address();
+  batch(() => {
+    sessionId.value = session;
+    placeId.value = place;
+  });
   if (sessionId.value) open(sessionId.value);
 }
 

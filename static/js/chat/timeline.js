@@ -32,6 +32,17 @@ export function timeline(chat) {
   return entries;
 }
 
+/**
+ * Where a message or a mission stands: what is part of a mission stands where that does.
+ * @param {Chat} chat @param {string} id of a message or a mission
+ * @returns {string | null} an entry's key
+ */
+export function keyOf(chat, id) {
+  const keys = new Set(timeline(chat).map(({ key }) => key));
+  const behind = chat.messages.find(({ message_id }) => message_id === id)?.mission_id ?? "";
+  return [id, behind].find((key) => keys.has(key)) ?? null;
+}
+
 /** @param {Message} message @param {Mission} mission @returns {boolean} whether it answered a question of the mission */
 function isAnswer({ content }, { interrupts }) {
   return interrupts.some(({ kind, answer }) => kind === "clarification" && answer === content);

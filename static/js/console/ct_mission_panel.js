@@ -12,7 +12,7 @@ import { cursor, moveTo } from "./selection.js";
 import { stateMark } from "./state_mark.js";
 import { lines, processes, rearrange, tableRevision } from "./store.js";
 import { STATES } from "./row.js";
-import { holders, why } from "./why.js";
+import { end, holders, why } from "./why.js";
 
 class MissionPanel extends View {
   static properties = { missionId: { attribute: false } };
@@ -46,10 +46,9 @@ class MissionPanel extends View {
 /** @param {import("./chosen.js").Shown} known */
 function whyPanel({ explained, block }) {
   const behind = holders(explained);
-  const reason = block.state === "terminated" ? block.error?.message : null;
   return html`<section class="why" aria-label="Why">
     <h3 class="label">${block.state === "terminated" ? "What became of it" : "Why it is there"}</h3>
-    <p>${reason ?? why(explained)}</p>
+    <p>${block.state === "terminated" ? end(block) : why(explained)}</p>
     ${explained.position ? html`<p>It is <b>number ${explained.position}</b> in the queue.</p>` : ""}
     ${explained.eta_s === undefined ? "" : html`<p>It goes on in ${duration(explained.eta_s * 1_000)}.</p>`}
     ${behind.length
@@ -72,7 +71,7 @@ function goTo(id) {
 function facts(block) {
   const rows = [
     ["Mission", html`<code>${block.mission_id}</code>`],
-    ["Session", html`<a href="/#/s/${block.session_id}">open in the chat</a>`],
+    ["Session", html`<a href="/#/s/${block.session_id}/${block.mission_id}">open in the chat</a>`],
     ["Submitted", dayAndTime(block.created_at)],
     ["Attempt", block.attempt > 1 ? String(block.attempt) : ""],
     ["Node", block.node ?? ""],

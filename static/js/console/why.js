@@ -46,6 +46,13 @@ export function why(explained) {
   return STATES[explained.state]?.(explained) ?? explained.state;
 }
 
+/** @param {Record<string, any>} block of a mission that has ended @returns {string} what became of it, and why */
+export function end({ outcome, error, state_reason }) {
+  if (error?.message) return error.message;
+  if (outcome !== "cancelled") return "It has ended.";
+  return state_reason ? `It was cancelled: ${state_reason}` : "It was cancelled.";
+}
+
 /** @param {Explained} explained @returns {string[]} the missions that it waits for */
 export function holders({ waiting_for }) {
   if (!waiting_for || typeof waiting_for === "string") return [];
