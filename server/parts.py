@@ -14,6 +14,7 @@ import structlog
 from agents import AgentCatalog, ModelTable, Registry, default_registry, namesake
 from agents.catalog import default_agent
 from agents.executor import Executor
+from agents.extras import install_command
 from agents.health import DAY_S, CallStatus
 from agents.loading import load_app, load_entry_points
 from agents.mcp import McpServers
@@ -51,7 +52,7 @@ def postgres() -> ModuleType:
         if missing.name != "psycopg":
             raise
         raise SettingsError(
-            "TOWER_DATABASE_URL needs the driver: pip install 'control-tower[postgres]'"
+            f"TOWER_DATABASE_URL needs the driver: {install_command('postgres')}"
         ) from None
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.extras import install_command
 from agents.llm import prices
 from agents.llm.failures import failure_of
 from agents.llm.library import (
@@ -61,7 +62,7 @@ class RemoteProvider:
         if missing:
             return f"{' and '.join(missing)} must be set"
         if not all(importlib.util.find_spec(each) for each in (LIBRARY, self.package)):
-            return "the extra is not installed: pip install 'control-tower[llm]'"
+            return f"the extra is not installed: {install_command('llm')}"
         return None
 
     def price(self, model: str) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from agents import ModelTable
+from agents.extras import install_command
 from control_tower.store import DataFolderUnusable, holder_of
 from server.app import package_version
 from server.commands.database_check import examine_database
@@ -30,8 +31,6 @@ from server.settings import Settings, SettingsError
 
 MIN_SQLITE = (3, 35, 0)
 ELSEWHERE = "Choose another with TOWER_DATA_DIR."
-HOME = Path(__file__).parents[2]
-"""The top of the clone, or the folder of the installed packages."""
 
 
 @placed
@@ -83,7 +82,7 @@ def examine(settings: Settings, place: Place) -> Iterator[Diagnosis]:
         yield Diagnosis("Server", "bad", str(error))
     else:
         if holder:
-            yield Diagnosis("Server", "ok", f"process {holder.pid} at {holder.url} runs")
+            yield Diagnosis("Server", "ok", f"process {holder.pid} serves this folder")
             yield from examine_server(place)
         else:
             yield _port(settings)
@@ -135,13 +134,6 @@ def _pages() -> Diagnosis:
     return Diagnosis("Web pages", "ok", str(folder))
 
 
-def install_llm(home: Path) -> str:
-    """Return the command that installs the extra, in a clone or beside a package."""
-    if (home / "pyproject.toml").is_file():
-        return ".venv/bin/pip install -e '.[llm]'"
-    return "pip install 'control-tower[llm]'"
-
-
 def _models(settings: Settings) -> Iterator[Diagnosis]:
     if settings.model is None:
         yield Diagnosis("Model", "note", "none is set (TOWER_MODEL); the demo agent serves")
@@ -151,7 +143,8 @@ def _models(settings: Settings) -> Iterator[Diagnosis]:
     if has_extra:
         yield Diagnosis("Extra llm", "ok", "installed")
     else:
-        yield Diagnosis("Extra llm", "note", "not installed", f"To use models: {install_llm(HOME)}")
+        advice = f"To use models: {install_command('llm')}"
+        yield Diagnosis("Extra llm", "note", "not installed", advice)
     for name, problem in (
         ModelTable.from_settings(settings.model, os.environ).availability().items()
     ):
