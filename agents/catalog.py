@@ -1,6 +1,6 @@
 """What may be run: the registry's agents, and profiles as presets of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -57,6 +57,11 @@ class AgentCatalog:
     def default_agent(self) -> str:
         """The agent of a request that names none."""
         return self._default
+
+    @property
+    def agents(self) -> Collection[str]:
+        """The names of all agents."""
+        return self._registry.agents.keys()
 
     def program(self, name: str) -> AgentProgram | None:
         """Return the agent called ``name``."""

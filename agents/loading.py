@@ -14,7 +14,7 @@ from agents import namesake
 from agents.defaults import current_registry, recording
 from agents.errors import AppLoadError, RegistrationError
 from agents.program import AgentProgram
-from agents.registry import Registry
+from agents.registry import FILE_MODULE, Registry
 
 ENTRY_POINTS = "control_tower.agents"
 
@@ -118,7 +118,7 @@ def _import_module(name: str) -> None:
 def _module_name(path: Path) -> str:
     """Return a module name for a file: stable, and distinct for two files called alike."""
     stem = re.sub(r"\W", "_", path.stem)
-    return f"tower_app_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return f"{FILE_MODULE}{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def _said(what: str, error: BaseException) -> str:

@@ -5,7 +5,9 @@ It knows nobody who fills it; the one of the process is put together in :mod:`ag
 
 import difflib
 import re
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +17,9 @@ from agents.tool_spec import ToolSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 Risk = Literal["read_only", "write", "destructive", "low", "medium", "high", "critical"]
+
+FILE_MODULE = "tower_app_"
+"""How the names of modules begin that were made of a file, as ``app.py``."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
@@ -143,8 +148,14 @@ def _check_name(kind: str, name: str, taken: Mapping[str, Any]) -> None:
     if name in taken:
         raise RegistrationError(
             f"There is already {'an agent' if kind == 'agent' else 'a tool'} called {name}, "
-            f"from {taken[name].origin}; choose another name."
+            f"from {_where(taken[name].origin)}; choose another name."
         )
+
+
+def _where(origin: str) -> str:
+    """Return where a module is from, as its developer knows it: by its file if it is an app."""
+    path = getattr(sys.modules.get(origin), "__file__", None)
+    return Path(path).name if origin.startswith(FILE_MODULE) and path else origin
 
 
 def _origin(function: object) -> str:

@@ -4,7 +4,7 @@ The kernel knows user land and the disk only through these; ``server/app.py`` pl
 in, the simulation plugs in faulty ones.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -314,6 +314,10 @@ class Catalog(Protocol):
     @property
     def default_agent(self) -> str:
         """The agent of a request that names none."""
+
+    @property
+    def agents(self) -> Collection[str]:
+        """The names of all agents."""
 
     def program(self, name: str) -> Program | None:
         """Return the agent called ``name``."""

@@ -27,6 +27,8 @@ from events.types import Scope
 
 TITLE_CHARACTERS = 50
 """A session's title is so much of its first message until it is renamed (rest.md)."""
+MOST_NAMED = 20
+"""How many agents a refusal names to who asked for one that is not there."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,7 +56,7 @@ class Submissions:
         """Return the control block of a new root mission.
 
         Raises:
-            NotFound: for an unknown profile or agent.
+            NotFound: for an unknown profile or agent; then it says which agents there are.
             Forbidden: for a priority above the caller's.
             InvalidParams: for a mission of spaces, or a ``start_at`` that is no time.
         """
@@ -69,7 +71,8 @@ class Submissions:
                 raise NotFound("No such profile.")
         agent = submission.agent or (profile.agent if profile else self.catalog.default_agent)
         if self.catalog.program(agent) is None:
-            raise NotFound("No such agent.")
+            known = ", ".join(sorted(self.catalog.agents)[:MOST_NAMED])
+            raise NotFound(f"No such agent. There are: {known}.")
         now = self.clock.now()
         pid = self.ids.new("m_")
         quota = submission.quota or (profile.quota if profile else None) or ResourceQuota()

@@ -183,4 +183,7 @@ def _over(code: int, reason: str, policy: Policy) -> ClientError:
 
 def lost_error(wait: Wait) -> ClientError:
     """Return the error for somebody who does not want to wait."""
-    return ClientError(DISCONNECTED, f"{wait.reason[:1].upper()}{wait.reason[1:]}.")
+    said = wait.reason
+    if not said.startswith("http"):  # an address stays as it was given
+        said = f"{said[:1].upper()}{said[1:]}"
+    return ClientError(DISCONNECTED, f"{said}.")

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
-from server.commands.doctor import install_llm
+from agents.extras import install_command
 from server.commands.tower import app
 from server.settings import NAMES
 from tests.integration.conftest import MakeTower
@@ -158,7 +158,7 @@ def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
     """And asks it how it is."""
     done = tower("doctor", "--data-dir", str(tower_process.data_dir), COLUMNS="200")
     assert done.exit_code == 0
-    assert f"at {tower_process.url} runs" in done.stdout
+    assert f"{tower_process.url} runs" in done.stdout
     assert "Ready: ready" in done.stdout
     assert "we are local, operator" in done.stdout
 
@@ -167,11 +167,18 @@ def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
     ("made", "command"),
     [(True, ".venv/bin/pip install -e '.[llm]'"), (False, "pip install 'control-tower[llm]'")],
 )
-def test_the_doctor_installs_where_it_stands(made: bool, command: str, folder: Path) -> None:
+def test_an_extra_is_installed_where_it_stands(made: bool, command: str, folder: Path) -> None:
     """A clone is no package of a registry."""
     if made:
         (folder / "pyproject.toml").touch()
-    assert install_llm(folder) == command
+    assert install_command("llm", folder) == command
+
+
+def test_an_address_is_said_as_it_was_given() -> None:
+    """The start of a sentence does not change it."""
+    done = tower("missions", "--url", "http://127.0.0.1:9")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: http://127.0.0.1:9 can't be reached")
 
 
 @pytest.mark.parametrize("mission", ["", "  "])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,6 +161,11 @@ class Shelf:
     programs: dict[str, Callable[[Context], Awaitable[object]]] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     default_agent: str = "main"
+
+    @property
+    def agents(self) -> Collection[str]:
+        """See ``ports.Catalog``."""
+        return self.programs.keys()
 
     def program(self, name: str) -> Any:
         """See ``ports.Catalog``."""

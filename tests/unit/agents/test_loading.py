@@ -144,3 +144,13 @@ def test_an_app_that_wants_the_other_agents_package_is_told_so(
     app.write_text("from agents import Agent, Runner\n")
     with pytest.raises(AppLoadError, match="openai-agents cannot run in this process"):
         load_app(app, registry)
+
+
+def test_a_name_that_is_taken_names_the_file(tmp_path: Path) -> None:
+    """Not the module that was made of it, which its developer never saw."""
+    registry = builtin_registry()
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text(APP)
+    load_app(tmp_path / "one.py", registry)
+    with pytest.raises(AppLoadError, match=r"a tool called greet, from one\.py; choose"):
+        load_app(tmp_path / "two.py", registry)

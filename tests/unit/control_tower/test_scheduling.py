@@ -414,7 +414,7 @@ def test_who_may_do_what() -> None:
             )
         with pytest.raises(Forbidden):
             await world.submit("y", ALICE, priority=Priority.REALTIME)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match=r"There are: main\."):
             await world.submit("y", agent="nobody")
         with pytest.raises(NotFound):
             await world.submit("y", profile="nothing")
