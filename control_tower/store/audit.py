@@ -1,11 +1,12 @@
 """Reads for audits: what stands in the tables beside what stands in the log.
 
 Each is bounded by a number of rows, the newest first, so that an audit costs the same however
-long the history is.
+long the history is; but :func:`figures` counts all of them (0.1 s for 100 000 missions).
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, func, select
@@ -65,6 +66,7 @@ _decode_step = msgspec.json.Decoder(StepRecord).decode
 _decode_interrupt = msgspec.json.Decoder(InterruptRecord).decode
 
 _TOLD = msgspec.json.encode([*sorted(TERMINAL_TYPES), StepFailed.TYPE]).decode()
+_DECIDED = (InterruptKind.CONFIRMATION.value, InterruptStatus.RESOLVED.value)
 _PROBED = 20
 """Newest messages among which one with a word is looked for."""
 
@@ -91,13 +93,12 @@ _STEP = Query(
         steps.c.mission_no == bindparam("of_mission"), steps.c.step == bindparam("of_step")
     )
 )
-_DECIDED = Query(
-    select(interrupts.c.record).where(
-        interrupts.c.mission_no == bindparam("of_mission"),
-        interrupts.c.kind == InterruptKind.CONFIRMATION.value,
-        interrupts.c.status == InterruptStatus.RESOLVED.value,
+_ASKED = Query(
+    select(interrupts.c.kind, interrupts.c.status, interrupts.c.record).where(
+        interrupts.c.mission_no == bindparam("of_mission")
     )
 )
+"""Without more conditions: given a status, SQLite goes through all that ever had it."""
 _MISSIONS = Query(
     select(missions.c.record, missions.c.first_offset)
     .order_by(missions.c.no.desc())
@@ -157,29 +158,44 @@ def newest_tool_calls(connection: Connection, most: int) -> list[ToolCallRecord]
 
 def prove_calls(connection: Connection, calls: Sequence[tuple[str, str]]) -> list[CallProof]:
     """Return what the store holds of each call, given as (mission, step), in their order."""
-    return [_proof(connection, pid, step) for pid, step in calls]
+    missions_of_calls = {pid: _called(connection, pid) for pid in {pid for pid, _ in calls}}
+    return [_proof(connection, pid, step, missions_of_calls[pid]) for pid, step in calls]
 
 
-def _proof(connection: Connection, pid: str, step: str) -> CallProof:
+class _Called(NamedTuple):
+    """A mission that calls are of; ``approved`` are its steps that a person approved."""
+
+    no: int
+    user_id: str
+    approved: frozenset[str]
+
+
+def _called(connection: Connection, pid: str) -> _Called | None:
     owner = _OWNER.one(connection, of_pid=pid)
     if owner is None:
+        return None
+    number, user_id = owner
+    asked = _ASKED.all(connection, of_mission=number)
+    decided = [
+        _decode_interrupt(record) for kind, status, record in asked if (kind, status) == _DECIDED
+    ]
+    approved = frozenset(
+        each.step for each in decided if (each.answer or {}).get("approved") is True
+    )
+    return _Called(number, user_id, approved)
+
+
+def _proof(connection: Connection, pid: str, step: str, of: _Called | None) -> CallProof:
+    if of is None:
         return CallProof(pid=pid, step=step)
-    mission_no, user_id = owner
-    row = _STEP.one(connection, of_mission=mission_no, of_step=step)
+    row = _STEP.one(connection, of_mission=of.no, of_step=step)
     return CallProof(
         pid=pid,
         step=step,
-        user_id=user_id,
+        user_id=of.user_id,
         attempt=None if row is None else _decode_step(row[0]).attempt,
-        approved=any(
-            _approves(_decode_interrupt(record), step)
-            for (record,) in _DECIDED.all(connection, of_mission=mission_no)
-        ),
+        approved=step in of.approved,
     )
-
-
-def _approves(decided: InterruptRecord, step: str) -> bool:
-    return decided.step == step and (decided.answer or {}).get("approved") is True
 
 
 def outcomes(connection: Connection, most_missions: int, most_events: int) -> Outcomes:
