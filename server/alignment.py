@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agents.witness import Sighting
-from control_tower.audit import CallProof, FailedStep, MissionAudit, ToolCallRecord
+from control_tower.audit import CallProof, FailedStep, MissionAudit, Outcomes, ToolCallRecord
 from control_tower.states import Outcome
 from events.payloads import JsonObject
 
@@ -25,6 +25,16 @@ COUNTED = (
     ("children", "max_children"),
 )
 """Resources that never pass their limit. Tokens and cost may, by the error of one estimate."""
+
+
+@dataclass(slots=True, frozen=True)
+class Records:
+    """What is judged, of all users; see :func:`seen_calls` for the order of ``proofs``."""
+
+    sightings: Sequence[Sighting]
+    calls: Sequence[ToolCallRecord]
+    proofs: Sequence[CallProof]
+    outcomes: Outcomes
 
 
 @dataclass(slots=True)

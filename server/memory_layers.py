@@ -148,9 +148,8 @@ LAYERS = (
 )
 
 
-async def probed(services: Services) -> list[JsonObject]:
-    """Return every layer as it stands now."""
-    stored = await services.store.figures()
+async def probed(services: Services, stored: StoreFigures) -> list[JsonObject]:
+    """Return every layer as it stands now; ``stored`` is how much the store holds now."""
     return list(await asyncio.gather(*(_asked(services, stored, layer) for layer in LAYERS)))
 
 

@@ -14,10 +14,12 @@ from control_tower.sessions import Sessions
 from events.hub import Hub
 from events.log import LogReader
 from events.payloads import JsonObject
+from server.alignment import Records
 from server.health import Check
 from server.http_figures import HttpFigures
 from server.limits import SubmitRates
 from server.settings import Settings
+from server.shared import Shared
 from server.sse import EventStreams
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Services:
         documents: what describes the server to programs, by name.
         http: figures of the requests that were answered.
         status: returns what ``tower.status`` shows.
+        audits: reads what the dashboard judges and counts, once for all who look at it.
         admit: checks that a user may have one more connection.
         figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
     """
@@ -93,6 +96,7 @@ class Services:
     checks: dict[str, Check] = field(default_factory=dict)
     documents: dict[str, JsonObject] = field(default_factory=dict)
     http: HttpFigures = field(default_factory=HttpFigures)
+    audits: Shared[tuple[StoreFigures, Records]] = field(default_factory=Shared)
     status: Callable[[], JsonObject] = dict
     figures: Callable[[], JsonObject] = dict
     admit: Callable[[str], None] = _anybody
