@@ -204,9 +204,11 @@ class Syscalls:
             return
         if call.kind is Kind.HISTORY:
             say_started(p, record)
-        self.effects.settle(p, record.reserved or ResourceUsage(), end.usage)
+        turned_away = _breaker_was_open(call, end)
+        used = NOTHING if turned_away else end.usage
+        self.effects.settle(p, record.reserved or ResourceUsage(), used)
         record = msgspec.structs.replace(record, reserved=None)
-        if _breaker_was_open(call, end):
+        if turned_away:
             say_retry(p, record, end.error or AgentError("breaker open"))
             until = self.tools.blocked_until(call.name, p.now) or p.now + RETRY_DELAYS_S[0]
             self._wait_for_breaker(p, record, until)
