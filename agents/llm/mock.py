@@ -8,6 +8,7 @@ own by name.
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -21,6 +22,9 @@ Script: TypeAlias = Callable[[ProviderRequest], ProviderTurn]
 
 SIGN = "[mock model]"
 """Begins every scripted answer, so that nobody takes it for a real one."""
+
+KEPT = 100
+"""Turns that are remembered: each holds the whole talk, and a server may run for months."""
 
 _ARITHMETIC = re.compile(r"[-(]*\d[\d.]*(?:\s*[-+*/%^]+\s*[-(]*\d[\d.]*\)*)+")
 _PIECE = re.compile(r"\S+\s*|\s+")
@@ -55,7 +59,7 @@ class MockProvider:
     """Implements :class:`~agents.llm.provider.Provider` with scripts.
 
     Attributes:
-        requests: every turn that was asked for, for tests to look at.
+        requests: the newest turns that were asked for, for tests to look at.
     """
 
     name = "mock"
@@ -70,7 +74,7 @@ class MockProvider:
         """Take scripts by name, and fixed ``turns`` that every other model gives in order."""
         self._scripts = dict(SCRIPTS) | dict(scripts or {})
         self._turns = list(turns or [])
-        self.requests: list[ProviderRequest] = []
+        self.requests: deque[ProviderRequest] = deque(maxlen=KEPT)
 
     async def open(self) -> None:
         """Do nothing: a script is always ready."""
