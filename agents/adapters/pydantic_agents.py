@@ -6,6 +6,7 @@ become confirmations.
 """
 
 import asyncio
+import contextlib
 import functools
 import importlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -247,12 +248,13 @@ async def _answer(
         ModelBusy: when another attempt may end otherwise.
     """
     try:
-        if getattr(model, "stream_function", True) is None:
-            return await model.request(messages, settings, parameters)
-        async with model.request_stream(messages, settings, parameters) as stream:
-            async for text in stream_texts(stream):
-                effect.delta(text)
-            return stream.get()
+        if getattr(model, "stream_function", True) is not None:
+            with contextlib.suppress(NotImplementedError):  # some providers' models have no streams
+                async with model.request_stream(messages, settings, parameters) as stream:
+                    async for text in stream_texts(stream):
+                        effect.delta(text)
+                    return stream.get()
+        return await model.request(messages, settings, parameters)
     except AgentError:
         raise
     except Exception as error:  # every provider's client has classes of its own

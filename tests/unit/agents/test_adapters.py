@@ -390,6 +390,17 @@ if INSTALLED:
             "message": "openai answered 401: who are you.",
         }
 
+    async def test_a_model_that_cannot_stream_is_asked_whole(make_ctx: MakeContext) -> None:
+        """Some providers' models have no streams."""
+
+        class Whole(test_models.TestModel):  # type: ignore[misc, name-defined]
+            """A model that leaves out what the library does not demand of it."""
+
+            request_stream = importlib.import_module("pydantic_ai.models").Model.request_stream
+
+        agent = ai.Agent(Whole(custom_output_text="well"))
+        assert await run(agent, make_ctx("go")) == "well"
+
     def asking_for(*tools: str) -> Any:
         """Return a model that asks for tools at once, then says what it was told."""
 
