@@ -50,8 +50,8 @@ class Threads:
             if self._idle:
                 self._idle.pop().jobs.put(job)
             elif self._count < self._limit:
-                self._count += 1
                 _Worker(self, self._name, job).start()
+                self._count += 1  # only now: where there is no thread to be had, it raised
             else:
                 self._line.append(job)
 

@@ -23,6 +23,23 @@ async def test_threads_are_reused() -> None:
     assert len(seen) == 1
 
 
+async def test_a_system_without_threads_left_takes_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once there are some again, all of them may be had."""
+    pool = Threads("t", 1)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await pool.run(lambda: 1)
+    async with asyncio.timeout(10):
+        assert await pool.run(lambda: 2) == 2
+
+
 async def test_work_beyond_the_limit_waits_in_line() -> None:
     """With one thread, the second function runs when the first has ended."""
     pool, gate, order = Threads("t", 1), threading.Event(), []
