@@ -120,7 +120,8 @@ def reveal(value: object, secrets: Mapping[str, str], revealed: dict[str, str]) 
 
 def redact(text: str, revealed: Mapping[str, str]) -> str:
     """Return ``text`` without the values of ``revealed``: a tool may say what it was given."""
-    for name, value in revealed.items():
+    # The longest first: one that contains another is not to be left in pieces.
+    for name, value in sorted(revealed.items(), key=lambda each: -len(each[1])):
         if len(value) >= SHORTEST_REDACTED:
             text = text.replace(value, f"[secret {name}]")
     return text

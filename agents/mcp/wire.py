@@ -20,6 +20,8 @@ PROTOCOL_VERSION = "2025-06-18"
 METHOD_NOT_FOUND = -32601
 MAX_TOOLS = 500
 MAX_TEXT_CHARACTERS = 1_000_000
+MAX_ABOUT_CHARACTERS = 10_000
+"""A description is shown to people, and to models at each turn."""
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -63,7 +65,7 @@ def offered(tool: object) -> OfferedTool | None:
     risk = risk_of(hints)
     return OfferedTool(
         name=tool["name"],
-        description=str(tool.get("description") or tool.get("title") or ""),
+        description=str(tool.get("description") or tool.get("title") or "")[:MAX_ABOUT_CHARACTERS],
         schema=schema if isinstance(schema, dict) else {"type": "object"},
         risk=risk,
         idempotent=risk == "read_only" or hints.get("idempotentHint") is True,

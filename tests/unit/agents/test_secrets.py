@@ -11,7 +11,7 @@ import structlog.testing
 from agents.errors import ToolDeclined, ToolFailed, ToolInvalid
 from agents.executor import Executor
 from agents.registry import Registry
-from agents.secret import Secret
+from agents.secret import Secret, redact
 from control_tower.ports import EffectContext
 
 CANARY = "canary-value-123"
@@ -68,6 +68,12 @@ async def test_the_tool_gets_the_value_and_nobody_else_does(
     assert "canary" not in repr(plan)
     assert await executor.run(plan, effect) == "paid with [secret API_KEY]"
     assert pay == [(CANARY, {"a": ["x", "another-canary"]}, 1)]
+
+
+def test_a_secret_that_contains_another_is_hidden_whole() -> None:
+    """Whichever of them was given first."""
+    revealed = {"PART": "canary", "WHOLE": "canary-and-more"}
+    assert redact("it is canary-and-more", revealed) == "it is [secret WHOLE]"
 
 
 @pytest.mark.parametrize("tool", ["leak", "decline"])
