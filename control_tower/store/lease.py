@@ -31,7 +31,7 @@ class Lease:
     """Renews a seat from :meth:`start` to :meth:`close`.
 
     ``meaning`` is the engine's; ``on_lost`` is called once on the event loop, when another tower
-    has the seat.
+    has the seat, or when it can't be renewed for a fault in here.
     """
 
     def __init__(
@@ -78,7 +78,10 @@ class Lease:
             except Exception as error:
                 meaning = self._meaning(error)
                 if meaning is error and not isinstance(error, DatabaseAway):
-                    raise
+                    # A bug. A tower whose seat nobody renews would only seem to work.
+                    log.exception("lease.failed")
+                    self._tell(error)
+                    return
                 log.warning("lease.not_renewed", left_s=round(self.left_s(), 1), error=str(error))
                 self._drop()
 
