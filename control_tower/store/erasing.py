@@ -9,7 +9,7 @@ An erased event keeps its offset and its instant, so that ``system`` has no gap 
 the order of time; who it was about, its type and its data are gone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -96,15 +96,17 @@ _BY_NUMBER = (
         _removing(delete(steps), steps.c.no),
     ),
     (
-        _found(select(tool_calls.c.no).where(tool_calls.c.pid.in_(_PIDS))),
-        _removing(delete(tool_calls), tool_calls.c.no),
-    ),
-    (
         _found(select(interrupts.c.no).where(interrupts.c.mission_no.in_(_MISSION_NOS))),
         _removing(delete(interrupts), interrupts.c.no),
     ),
 )
 """Tables with numbered rows: how to find a session's, and how to remove them."""
+
+_TOOL_CALLS = (
+    _found(select(tool_calls.c.no).where(tool_calls.c.pid.in_(_PIDS))),
+    _removing(delete(tool_calls), tool_calls.c.no),
+)
+"""Likewise; without an index by mission each look reads the whole table, so they come last."""
 
 _ARTIFACTS = Query(
     select(artifacts.c.mission_no, artifacts.c.name)
@@ -218,7 +220,12 @@ def of_session(connection: Connection, session_id: str) -> Tend | None:
     no = numbers.session_no(connection, session_id)
     if no == numbers.NOBODY:
         return None
-    for pieces in (_line(connection, no), _rows(connection, no), _named(connection, no)):
+    for pieces in (
+        _line(connection, no),
+        _rows(connection, no, _BY_NUMBER),
+        _named(connection, no),
+        _rows(connection, no, [_TOOL_CALLS]),
+    ):
         for statements in pieces:
             return Tend(statements)
     if nos := [no for (no,) in _MISSIONS.all(connection, session_no=no)]:
@@ -263,8 +270,10 @@ def _tombstone(offset: int, body: bytes) -> bytes:
     return draft(EventErased(), _NOWHERE, at).body(offset)
 
 
-def _rows(connection: Connection, no: int) -> Iterator[tuple[Statement, ...]]:
-    for find, remove in _BY_NUMBER:
+def _rows(
+    connection: Connection, no: int, tables: Sequence[tuple[Query, Query]]
+) -> Iterator[tuple[Statement, ...]]:
+    for find, remove in tables:
         if nos := [no for (no,) in find.all(connection, session_no=no)]:
             yield (partial(remove.run, nos=_listed(nos)),)
 
