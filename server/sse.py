@@ -89,6 +89,13 @@ class EventStream:
         self._over = True
         self._wake.set()
 
+    def leave(self) -> None:
+        """Forget the client."""
+        self._over = True
+        if self._subscriber is not None:
+            self._hub.remove(self._subscriber)
+        self._closed(self)
+
     # What the hub does with it.
 
     def write(self, frames: bytes) -> None:
@@ -156,10 +163,7 @@ class EventStream:
                 if not self._waiting and not await self._woken():
                     yield COMMENT
         finally:
-            self._over = True
-            if self._subscriber is not None:
-                self._hub.remove(self._subscriber)
-            self._closed(self)
+            self.leave()
 
     def _next_chunk(self) -> bytes:
         parts = [self._waiting.popleft()]
@@ -216,7 +220,11 @@ class EventStreams:
         self.check(caller)
         stream = EventStream(self._hub, caller, until, self._open.discard, finite=finite)
         self._open.add(stream)
-        await stream.attach(filters, since)
+        try:
+            await stream.attach(filters, since)
+        except BaseException:  # nobody will read it: it would count for ever
+            stream.leave()
+            raise
         return stream
 
     def check(self, caller: Caller) -> None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from pydantic import TypeAdapter
 
+from control_tower.errors import Unavailable
 from server.app import Running
 from server.rest import ENDPOINTS
 from tests.contract.rest_app import problem_of
@@ -318,6 +319,23 @@ def sse(text: str) -> list[dict[str, Any]]:
         if fields:
             found.append(fields | {"data": json.loads(fields["data"])})
     return found
+
+
+async def test_a_stream_that_could_not_begin_counts_no_more(
+    opened: tuple[Running, httpx2.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused as the database was away; the user's other streams are not fewer for it."""
+    services, api = opened[0].services, opened[1]
+    await run(api, "calculate 1 + 1")
+
+    async def away(_topics: object) -> int:
+        raise Unavailable("The database is away.", outcome="rejected")
+
+    monkeypatch.setattr(services.hub._log, "floor", away)
+    asked = {"Accept": "text/event-stream"}
+    problem_of(await api.get("/api/v1/events?since=1", headers=asked), 503, "unavailable")
+    assert not len(services.streams)
+    assert not services.hub._subscribers
 
 
 async def test_a_mission_as_a_stream(api: httpx2.AsyncClient) -> None:
