@@ -8,6 +8,8 @@
 
 import re
 
+import msgspec
+
 from control_tower.errors import InvalidParams
 
 MAX_DEPTH = 64
@@ -29,13 +31,37 @@ def clean(raw: bytes) -> bytes:
     """
     if b"\\u" not in raw:
         return raw
-    return _ESCAPES.sub(_replace, raw)
+    refuse_nul(raw, raw)
+    return _ESCAPES.sub(_without_half, raw)
 
 
-def _replace(match: re.Match[bytes]) -> bytes:
-    if match[2]:
-        raise InvalidParams("A text may not contain NUL characters.")
-    return b"\\ufffd" if match[1] else match[0]
+def refuse_nul(text: bytes, members: bytes | msgspec.Raw) -> None:
+    """Check that JSON text holds no NUL; ``members`` is the object whose member is to blame.
+
+    Raises:
+        InvalidParams: for a NUL, with the member's name where there is one.
+    """
+    if not _holds_nul(text):
+        return
+    refusal = InvalidParams("A text may not contain NUL characters.")
+    name = _member_with_nul(members)
+    refusal.details |= {} if name is None else {"field": name}
+    raise refusal
+
+
+def _holds_nul(text: bytes) -> bool:
+    return b"\\u0000" in text and any(match[2] for match in _ESCAPES.finditer(text))
+
+
+def _member_with_nul(members: bytes | msgspec.Raw) -> str | None:
+    try:
+        found = msgspec.json.decode(members, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    for name, value in found.items():
+        if "\0" not in name and _holds_nul(bytes(value)):
+            return name
+    return None
 
 
 def mend(text: str) -> str:

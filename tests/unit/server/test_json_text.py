@@ -18,6 +18,23 @@ def test_nul_is_refused(text: bytes) -> None:
         clean(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (rb'{"a": "b", "mission": "a\u0000b"}', "mission"),
+        (rb'{"a": "\\u0000", "inputs": {"deep": ["\u0000"]}}', "inputs"),
+        (rb'{"\u0000": "\u0000"}', None),
+        (rb'["\u0000"]', None),
+        (rb'{"mission": "\u0000"', None),
+    ],
+)
+def test_a_refused_nul_is_named_by_its_field(text: bytes, field: str | None) -> None:
+    """Of the outermost object, as far as the text is one."""
+    with pytest.raises(InvalidParams) as refusal:
+        clean(text)
+    assert refusal.value.details.get("field") == field
+
+
 def test_an_escaped_backslash_is_no_escape() -> None:
     r"""`\\u0000` in JSON is a backslash and five letters."""
     assert clean(rb'"\\u0000 \\ud800"') == rb'"\\u0000 \\ud800"'

@@ -138,6 +138,9 @@ def test_the_character_nul_is_refused() -> None:
     """PostgreSQL can't store it; an escaped backslash before a u is none."""
     refused = _session().receive(_request(params={"text": "a\0b"}), 0.0)
     assert _error(refused) == (1, -32602, "invalid_params")
+    assert refused.reply is not None
+    details = msgspec.json.decode(refused.reply)["error"]["data"]["details"]
+    assert details == {"field": "text"}
     fine = _session().receive(_request(params={"text": "a\\u0000b"}), 0.0)
     assert fine.call is not None
     assert fine.call.params.text == "a\\u0000b"
