@@ -62,6 +62,9 @@ LOOK = "look"
 TIME = "elapsed_seconds"
 """The resource that a quota's ``timeout_seconds`` limits."""
 
+BREAKER = "breaker"
+"""Why a mission is blocked all of whose calls wait for a tool to be tried again."""
+
 BROKEN = "internal"
 """Why a mission is paused that the kernel failed to carry on."""
 
@@ -384,7 +387,7 @@ class Lifecycle:
 def _rests_on(record: StepRecord) -> str | None:
     """Return what an open call waits for, if that is time or a child."""
     if record.status is StepStatus.APPROVED:
-        return None if record.wake_at is None else "breaker"
+        return None if record.wake_at is None else BREAKER
     return _RESTING_KINDS.get(record.kind)
 
 

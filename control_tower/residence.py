@@ -16,7 +16,7 @@ from control_tower.budget import Budget
 from control_tower.children import Family
 from control_tower.errors import NotFound
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import DEADLINE, LOOK, PARK, Lifecycle
+from control_tower.lifecycle import BREAKER, DEADLINE, LOOK, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
@@ -243,6 +243,19 @@ class Residence:
                 self._see_to(p, alarm)
 
         self.kernel.post(process, change)
+
+    def try_again(self, tool: str) -> None:
+        """Wake the calls that wait for a tool's breaker, which has closed."""
+
+        def hurry(process: Process) -> None:
+            for step in self.syscalls.held_by_breaker(process, tool):
+                self.timers.set(Alarm(process.pid, WAKE, step), self.clock.now())
+
+        for process in self.memory.processes.values():
+            hurry(process)
+        for pid, rested in self.resting.items():
+            if rested.reason == BREAKER:
+                self.memory.with_process(pid, hurry)
 
     def _see_to(self, p: Proposal, alarm: Alarm) -> None:
         match alarm.what:

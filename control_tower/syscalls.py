@@ -34,7 +34,7 @@ from control_tower.questions import Questions
 from control_tower.quotas import ResourceUsage
 from control_tower.records import FileRecord, StepRecord, StepStatus
 from control_tower.timers import Alarm, Timers
-from control_tower.unit import InsertToolCall, SaveArtifact, Write
+from control_tower.unit import Commit, InsertToolCall, SaveArtifact, Write
 from events.payloads import ArtifactCreated
 from events.types import Json, draft_fields
 
@@ -195,7 +195,24 @@ class Syscalls:
         p.save_step(held)
         p.edit(current_step=record.step)
         alarm = Alarm(p.pcb.pid, WAKE, record.step)
-        p.then.append(lambda _: self.timers.set(alarm, until))
+
+        def wait(_: Commit) -> None:
+            now = self.timers.clock.now()
+            # It may have closed while this was being committed.
+            self.timers.set(alarm, self.tools.blocked_until(record.name, now) or now)
+
+        p.then.append(wait)
+
+    @staticmethod
+    def held_by_breaker(process: Process, tool: str) -> list[str]:
+        """Return the steps at which a mission waits for the breaker of ``tool``."""
+        return [
+            record.step
+            for record in (process.journal.open.values() if process.journal else ())
+            if record.status is StepStatus.APPROVED
+            and record.wake_at is not None
+            and record.name == tool
+        ]
 
     def effect_ended(self, p: Proposal, call: Call, end: EffectEnd) -> None:
         """An attempt ended: record its outcome, make the next attempt, or ask."""

@@ -352,6 +352,10 @@ class Tower:
         """Return a mission once it has ended or asks a person, or after ``timeout_s``."""
         return mission_json(await self._a.residence.settled(pid, timeout_s))
 
+    def try_again(self, tool: str) -> None:
+        """A tool's breaker has closed: let the calls that wait for it go on at once."""
+        self._a.residence.try_again(tool)
+
     # -- interrupts -----------------------------------------------------------------------
 
     async def answer(

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
@@ -27,7 +28,7 @@ from control_tower.unit import Unit
 from events.bridge import Bridge
 from events.bus import LocalBus
 from events.hub import Hub, HubLimits
-from events.payloads import JsonObject, NodeJoined, NodeLeft
+from events.payloads import BreakerClosed, JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
 from server import asyncapi, openapi, parts, wire_page
@@ -98,6 +99,13 @@ class Running:
         self.services.streams.end_all()
         spread_s = 0.0 if hurry.is_set() else SPREAD_S
         await self.sockets.drain(RESTART_MS, spread_s)
+
+
+def _breaker_changed(say: Callable[[EventData], None], tower: Tower, data: EventData) -> None:
+    """Tell of it; one that has closed lets those go on who wait for it."""
+    say(data)
+    if isinstance(data, BreakerClosed):
+        tower.try_again(data.tool)
 
 
 @contextlib.asynccontextmanager
@@ -171,7 +179,7 @@ async def running(
         def say(data: EventData) -> None:
             store.submit(Unit(drafts=[draft(data, NOWHERE, clock.now())], critical=False))
 
-        tools.on_breaker = say
+        tools.on_breaker = partial(_breaker_changed, say, tower)
         lag = LoopLag()
         lag.start()
         stack.callback(lag.stop)

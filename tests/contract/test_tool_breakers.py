@@ -134,6 +134,21 @@ async def test_a_tool_that_is_not_waited_for_fails_at_once(http: httpx2.AsyncCli
     assert (await call(http, "strict"))["error"]["code"] == "tool_failed"
 
 
+async def test_a_reset_lets_who_waits_go_on_at_once(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mission that came while the breaker was open does not wait for a trial any more."""
+    monkeypatch.setattr("agents.breaker.OPEN_S", 3600.0)
+    for _ in range(5):
+        await call(http, "shaky")
+    waiting = await call(http, "shaky", wait_s=0)
+    await http.post("/api/v1/requests?wait_s=20", json={"user_message": "go", "agent": "mender"})
+    await http.post("/api/v1/governance/tools/shaky/reset")
+    following = f"/api/v1/missions/{waiting['pid']}/events"
+    stream = await http.get(following, headers={"accept": "text/event-stream"}, timeout=20)
+    assert "event: mission.completed" in stream.text
+
+
 async def test_a_refusal_is_counted_and_says_nothing_of_the_tool(http: httpx2.AsyncClient) -> None:
     """As rejected, outside of the rate of success."""
     body = {"user_message": "go", "agent": "caller", "inputs": {"tool": "risky"}}
