@@ -3,7 +3,8 @@
 The order of an erasure: its mark is committed, from which moment on nobody sees it any more; its
 missions are cancelled; its rows go, a bounded piece a transaction, so that others' commits are
 held up by none; the row that has the mark goes last. A kill in between leaves a consistent log
-and the mark, and :meth:`Eraser.finish` goes on from there at the next start.
+and the mark, and :meth:`Eraser.finish` goes on from there at the next start. A database that is
+away is waited for: whoever asks again is told that there is nothing to erase.
 
 What is left then: the events' places in the log (``event.erased``), and words in older parts of the
 full-text index and of the WAL. Those are rewritten in the background, which is the *scrubbing*.
@@ -18,7 +19,8 @@ from typing import Any, Protocol
 import structlog
 
 from control_tower.committing import Committer, committed
-from control_tower.errors import NotFound
+from control_tower.errors import NotFound, Unavailable
+from control_tower.patience import patiently
 from control_tower.ports import Clock
 from control_tower.records import SessionRecord
 from control_tower.unit import (
@@ -213,7 +215,8 @@ class Eraser:
 
     async def _remove(self, session_id: str) -> None:
         pieces = 0
-        while (piece := await self._store.erase_next_of_session(session_id)) is not None:
+        find = partial(self._store.erase_next_of_session, session_id)
+        while (piece := await patiently(find)) is not None:
             await committed(self._store, Unit(writes=[piece]))
             pieces += 1
         self._forget()
@@ -223,13 +226,13 @@ class Eraser:
     async def _erase_user(self, user_id: str) -> None:
         while True:
             # Also those that came meanwhile: until the user's own row is gone, they are theirs.
-            while session_ids := await self._store.sessions_of(user_id):
+            while session_ids := await patiently(partial(self._store.sessions_of, user_id)):
                 for session_id in session_ids:
-                    session = await self._store.session(session_id)
+                    session = await patiently(partial(self._store.session, session_id))
                     if session is not None:
                         await self.begin_session(session)
                         await self.session_erased(session_id)
-            piece = await self._store.erase_next_of_user(user_id)
+            piece = await patiently(partial(self._store.erase_next_of_user, user_id))
             if piece is None:
                 break
             await committed(self._store, Unit(writes=[piece]))
@@ -270,9 +273,10 @@ async def cancel_all(
     store: ErasingStore, cancel: Callable[[str], Awaitable[object]], session_id: str
 ) -> None:
     """Cancel the missions of a session until none is left; ``cancel`` takes a mission's id."""
-    while pids := await store.live_missions_of(session_id):
+    while pids := await patiently(partial(store.live_missions_of, session_id)):
         for pid in pids:
-            # Committed an instant ago, it may not be in the kernel's memory yet, or not any more.
-            with contextlib.suppress(NotFound):
+            # Committed an instant ago, it may not be in the kernel's memory yet, or not any more;
+            # and a store that does not take it now is asked again.
+            with contextlib.suppress(NotFound, Unavailable):
                 await cancel(pid)
         await asyncio.sleep(PAUSE_S)

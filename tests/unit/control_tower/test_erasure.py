@@ -1,7 +1,9 @@
 """Erasing under a tower that runs: missions are cancelled first, and nobody sees them again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -254,5 +256,38 @@ def test_a_store_that_refuses_leaves_a_mark(monkeypatch: pytest.MonkeyPatch) -> 
         assert (await sessions.get(ALICE, made.session_id)).deleted_at is None
         await sessions.erase(ALICE, made.session_id, eraser)
         assert await world.store.session(made.session_id) is None
+
+    world.run(scenario)
+
+
+def test_a_database_that_is_away_delays_an_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would come back to it before the next start: whoever asks again is told 404."""
+    world = World()
+
+    async def main(ctx: Context) -> str:
+        await ctx.sleep(1000)
+        return "over"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        session_id = await session_of(world, await world.submit("go"))
+        away = {"live_missions_of": 2, "erase_next_of_session": 2, "cancel": 2}
+
+        def sometimes(name: str, do: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+            async def ask(*args: Any, **more: Any) -> Any:
+                away[name] -= 1
+                if away[name] >= 0:
+                    raise Unavailable("The database does not answer.", outcome="rejected")
+                return await do(*args, **more)
+
+            return ask
+
+        for name in ("live_missions_of", "erase_next_of_session"):
+            monkeypatch.setattr(world.store, name, sometimes(name, getattr(world.store, name)))
+        monkeypatch.setattr(world.tower, "cancel", sometimes("cancel", world.tower.cancel))
+        await desk(world).erase(ALICE, session_id, eraser_of(world))
+        assert await world.store.session(session_id) is None
+        assert max(away.values()) < 0
 
     world.run(scenario)
