@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from control_tower.errors import NotFound
+from server.page_modules import with_preloads
 
 TRUSTED_TYPES = "trusted-types lit-html dompurify"
 
@@ -61,7 +62,7 @@ DOCS_POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML page with its policy, read once."""
+    """An HTML page with its policy and what announces its modules, read once."""
 
     html: bytes
     policy: str
@@ -69,7 +70,7 @@ class Page:
     @classmethod
     def read(cls, path: Path) -> "Page":
         """Read a page from its file."""
-        html = path.read_bytes()
+        html = with_preloads(path.read_bytes(), path.parent)
         return cls(html, page_policy(html))
 
     def response(self) -> Response:

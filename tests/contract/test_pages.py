@@ -1,5 +1,7 @@
 """The pages for people, as HTTP serves them: who gets which, under which policy, how compressed."""
 
+import re
+
 import httpx2
 import pytest
 
@@ -29,6 +31,23 @@ async def test_each_page_comes_under_a_strict_policy(api: httpx2.AsyncClient, pa
     assert "unsafe" not in policy
     assert policy.count("'sha256-") == 1
     assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_each_page_announces_its_modules(api: httpx2.AsyncClient, path: str) -> None:
+    """All that it needs to start, behind the import map, and nothing that is not there."""
+    html = (await api.get(path, headers=HTML)).text
+    announced = re.findall(r'<link rel="modulepreload" href="([^"]+)"', html)
+    assert len(announced) == len(set(announced)) > 30
+    assert {
+        "/static/js/client.js",
+        "/static/js/wire/connection.js",
+        "/static/vendor/lit-html/lit-html.js",
+        "/static/vendor/signals-core/signals-core.mjs",
+    } <= set(announced)
+    assert html.index("importmap") < html.index("modulepreload") < html.index('type="module"')
+    for url in announced:
+        assert (await api.head(url)).status_code == 200
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/plain"])
