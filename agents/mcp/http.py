@@ -108,8 +108,11 @@ class HttpLink:
     def _reply(self, answer: http.client.HTTPResponse, number: int | None) -> JsonObject | None:
         if answer.status == 404 and self._session is not None:
             raise ConnectionError("it has forgotten our session")
-        if answer.status >= 400:
+        if answer.status >= 500:
             raise ConnectionError(f"HTTP {answer.status}")
+        if answer.status >= 400:
+            # It refuses what was asked, not us: what others ask of it goes on.
+            raise ToolFailed(f"The MCP server {self._name} refused: HTTP {answer.status}.")
         self._session = answer.headers.get("Mcp-Session-Id", self._session)
         for body in _messages(answer):
             if number is not None and body.get("id") == number and "method" not in body:

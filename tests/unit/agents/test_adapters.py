@@ -393,7 +393,7 @@ if INSTALLED:
     async def test_a_model_that_cannot_stream_is_asked_whole(make_ctx: MakeContext) -> None:
         """Some providers' models have no streams."""
 
-        class Whole(test_models.TestModel):  # type: ignore[misc, name-defined]
+        class Whole(test_models.TestModel):  # type: ignore[misc]
             """A model that leaves out what the library does not demand of it."""
 
             request_stream = importlib.import_module("pydantic_ai.models").Model.request_stream

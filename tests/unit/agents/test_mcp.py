@@ -182,6 +182,8 @@ class Http(BaseHTTPRequestHandler):
             self.reply(202, "text/plain", b"")
         elif message.get("params", {}).get("name") == "hang":
             self.drip()
+        elif message.get("params", {}).get("name") == "fail":
+            self.reply(400, "text/plain", b"")
         else:
             self.answer(message)
 
@@ -255,6 +257,18 @@ async def test_a_forgotten_session_is_begun_anew(
             while servers.problems() == {"far": None}:
                 await asyncio.sleep(0)
         assert await until_it_says(ctx, "mcp.far.say") == "again"
+        assert servers.problems() == {"far": None}
+
+
+async def test_a_refused_request_is_that_calls_failure_only(
+    registry: Registry, make_ctx: MakeContext, url: str
+) -> None:
+    """Everybody else's calls go on in the same session."""
+    ctx = make_ctx("x")
+    async with McpServers({"far": {"url": url}}, registry) as servers:
+        with pytest.raises(ToolFailed, match="refused: HTTP 400"):
+            await ctx.tool("mcp.far.fail")
+        assert await ctx.tool("mcp.far.say", text="on") == "on"
         assert servers.problems() == {"far": None}
 
 
