@@ -75,7 +75,9 @@ class HttpLink:
         """Return when a request has failed, or the server does not answer, or has forgotten us."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), PING_S)
+                # Not wait_for, which loses a cancellation that comes with what it waits for.
+                async with asyncio.timeout(PING_S):
+                    await self._lost.wait()
                 return
             with contextlib.suppress(ToolFailed):  # a server without ping is alive all the same
                 await self.request("ping", {})

@@ -90,7 +90,8 @@ class StdioLink:
                 with contextlib.suppress(ProcessLookupError):
                     end()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), END_S)
+                async with asyncio.timeout(END_S):
+                    await process.wait()
                 break
         for task in (self._reading, self._logging):
             task.cancel()

@@ -272,6 +272,17 @@ async def test_a_refused_request_is_that_calls_failure_only(
         assert servers.problems() == {"far": None}
 
 
+async def test_a_link_that_breaks_as_we_end_does_not_keep_us(
+    registry: Registry, make_ctx: MakeContext, url: str
+) -> None:
+    """What keeps the server connected is cancelled at the moment when it would connect anew."""
+    async with asyncio.timeout(10):
+        async with McpServers({"far": {"url": url}}, registry):
+            Http.forgetful = True
+            with pytest.raises(ToolFailed, match="forgotten our session"):
+                await make_ctx("x").tool("mcp.far.say", text="x")
+
+
 async def test_a_server_that_only_drips_is_hung_up_on(
     registry: Registry, make_ctx: MakeContext, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
