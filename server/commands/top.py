@@ -27,6 +27,8 @@ MOST: Final = 100
 CHROME_ROWS: Final = 4
 KEYS: Final = "↑↓ choose  p pause or resume  c cancel  + − priority  q quit"
 PRIORITIES: Final = ("idle", "low", "normal", "high", "realtime")
+PASSING: Final = frozenset({"disconnected", "timeout", "unavailable", "rate_limited"})
+"""Errors that a server which comes back makes good."""
 MATTERS: Final = ["mission.*", "step.*", "interrupt.*", "quota.*"]
 
 
@@ -137,8 +139,16 @@ class Screen:
                 self._stale.set()
 
     async def _refresh(self) -> None:
+        trouble = None
         while True:
-            await look(self._tower, self._seen)
+            try:
+                await look(self._tower, self._seen)
+                if self._seen.said == trouble:
+                    self._seen.said = ""
+            except ClientError as error:
+                if error.code not in PASSING:
+                    raise
+                self._seen.said = trouble = error.message
             self._redraw.set()
             await asyncio.sleep(REFRESH_S)
             with contextlib.suppress(TimeoutError):
