@@ -138,8 +138,8 @@ class Store(Protocol):
     async def user_day(self, user_id: str, day: str) -> UserDay:
         """Return what a user spent on a UTC day; nothing, if they did not."""
 
-    async def user_days(self, day: str) -> list[UserDay]:
-        """Return what everybody spent on a UTC day, by user."""
+    async def user_days(self, day: str, limit: int, offset: int) -> list[UserDay]:
+        """Return a page of what everybody spent on a UTC day, by user."""
 
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""

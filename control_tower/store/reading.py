@@ -138,9 +138,9 @@ class Reading(Tending):
         """Return what a user spent on a UTC day; nothing, if they did not."""
         return await self._readers.run(spending.user_day, user_id, day)
 
-    async def user_days(self, day: str) -> list[UserDay]:
-        """Return what everybody spent on a UTC day, by user."""
-        return await self._readers.run(spending.user_days, day)
+    async def user_days(self, day: str, limit: int, offset: int) -> list[UserDay]:
+        """Return a page of what everybody spent on a UTC day, by user."""
+        return await self._readers.run(spending.user_days, day, limit, offset)
 
     async def key(self, user_id: str, key: str) -> KeyRecord | None:
         """Return an idempotency key's row."""

@@ -31,6 +31,8 @@ _DAYS = Query(
     .join(users, users.c.no == user_usage.c.user_no)
     .where(user_usage.c.day == bindparam("of_day"))
     .order_by(users.c.user_id)
+    .limit(bindparam("most"))
+    .offset(bindparam("skipped"))
 )
 _DAY = Query(
     select(users.c.user_id, *(user_usage.c[name] for name in AMOUNTS))
@@ -45,9 +47,10 @@ def user_day(connection: Connection, user_id: str, day: str) -> UserDay:
     return UserDay(user_id=user_id, day=day) if row is None else _user_day(row, day)
 
 
-def user_days(connection: Connection, day: str) -> list[UserDay]:
-    """Return what everybody spent on a day, by user."""
-    return [_user_day(row, day) for row in _DAYS.all(connection, of_day=day)]
+def user_days(connection: Connection, day: str, limit: int, offset: int) -> list[UserDay]:
+    """Return a page of what everybody spent on a day, by user."""
+    rows = _DAYS.all(connection, of_day=day, most=limit, skipped=offset)
+    return [_user_day(row, day) for row in rows]
 
 
 def _user_day(row: tuple[object, ...], day: str) -> UserDay:

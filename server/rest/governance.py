@@ -151,7 +151,7 @@ async def usage(call: Call[None, UsageQuery]) -> Response:
     today = f"{datetime.fromtimestamp(call.services.clock.now(), UTC):%Y-%m-%d}"
     day = today if query.day is None else query.day.isoformat()
     if call.caller.reads_all:
-        found = (await store.user_days(day))[query.offset : query.offset + query.limit]
+        found = await store.user_days(day, query.limit, query.offset)
     else:
         found = [await store.user_day(call.caller.user_id, day)][query.offset :]
     return json_reply([_spent_json(each) for each in found])

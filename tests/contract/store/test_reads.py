@@ -326,6 +326,8 @@ async def test_what_users_spend_adds_up_by_day(store: StoreAndLog) -> None:
         usage=ResourceUsage(llm_calls=6, input_tokens=90, cost_usd=1.5),
     )
     assert await store.user_day("alice", "2026-11-21") == total
-    assert await store.user_days("2026-11-21") == [total, other]
+    assert await store.user_days("2026-11-21", 9, 0) == [total, other]
+    assert await store.user_days("2026-11-21", 1, 0) == [total]
+    assert await store.user_days("2026-11-21", 9, 1) == [other]
     nothing = UserDay(user_id="carol", day="2026-11-21")
     assert await store.user_day("carol", "2026-11-21") == nothing

@@ -499,7 +499,7 @@ def test_what_a_users_missions_spend_is_on_their_account() -> None:
         with pytest.raises(QuotaRefused) as refused:
             await world.submit("more")
         assert (refused.value.details["used"], refused.value.details["limit"]) == (30, 30)
-        days = await world.store.user_days("2027-01-15")
+        days = await world.store.user_days("2027-01-15", 9, 0)
         assert [(d.user_id, d.missions, d.usage.llm_calls) for d in days] == [("alice", 2, 2)]
         await world.restart()
         with pytest.raises(QuotaRefused):
