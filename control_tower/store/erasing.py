@@ -11,12 +11,14 @@ the order of time; who it was about, its type and its data are gone.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
-from sqlalchemy import Delete, Select, bindparam, delete, exists, select, update
+from sqlalchemy import Delete, Select, bindparam, delete, exists, func, literal, select, update
 
 from control_tower.store import numbers, text_index
 from control_tower.store.numbers import TOWER_LINE
+from control_tower.store.pieces import bounded
 from control_tower.store.scrubbing import LEAVES_TRACES
 from control_tower.store.statements import Connection, Query, one_of
 from control_tower.store.tables import (
@@ -40,7 +42,7 @@ from events.times import instant_of
 from events.types import Scope, draft
 
 ROWS = 200
-"""Rows a piece: a few milliseconds of the writer's time."""
+"""Rows a piece at most, fewer when they are large: a few milliseconds of the writer's time."""
 
 _NOWHERE = Scope(None, None)
 
@@ -82,7 +84,7 @@ _PIDS = select(missions.c.pid).where(missions.c.session_no == bindparam("session
 _MISSION_NOS = select(missions.c.no).where(missions.c.session_no == bindparam("session_no"))
 
 
-def _found(statement: Select[tuple[int]]) -> Query:
+def _found(statement: Select[Any]) -> Query:
     return Query(statement.limit(ROWS))
 
 
@@ -92,24 +94,32 @@ def _removing(statement: Delete, column: object) -> Query:
 
 _BY_NUMBER = (
     (
-        _found(select(steps.c.no).where(steps.c.mission_no.in_(_MISSION_NOS))),
+        _found(
+            select(steps.c.no, func.length(steps.c.record)).where(
+                steps.c.mission_no.in_(_MISSION_NOS)
+            )
+        ),
         _removing(delete(steps), steps.c.no),
     ),
     (
-        _found(select(interrupts.c.no).where(interrupts.c.mission_no.in_(_MISSION_NOS))),
+        _found(
+            select(interrupts.c.no, func.length(interrupts.c.record)).where(
+                interrupts.c.mission_no.in_(_MISSION_NOS)
+            )
+        ),
         _removing(delete(interrupts), interrupts.c.no),
     ),
 )
 """Tables with numbered rows: how to find a session's, and how to remove them."""
 
 _TOOL_CALLS = (
-    _found(select(tool_calls.c.no).where(tool_calls.c.pid.in_(_PIDS))),
+    _found(select(tool_calls.c.no, literal(0)).where(tool_calls.c.pid.in_(_PIDS))),
     _removing(delete(tool_calls), tool_calls.c.no),
 )
 """Likewise; without an index by mission each look reads the whole table, so they come last."""
 
 _ARTIFACTS = Query(
-    select(artifacts.c.mission_no, artifacts.c.name)
+    select(artifacts.c.mission_no, artifacts.c.name, artifacts.c.size)
     .where(artifacts.c.mission_no.in_(_MISSION_NOS))
     .limit(ROWS)
 )
@@ -119,7 +129,7 @@ _DROP_ARTIFACT = Query(
     )
 )
 _FILES = Query(
-    select(files.c.session_no, files.c.name)
+    select(files.c.session_no, files.c.name, files.c.size)
     .where(files.c.session_no == bindparam("session_no"))
     .limit(ROWS)
 )
@@ -257,7 +267,7 @@ def of_user(connection: Connection, user_id: str) -> Tend | None:
 
 def _line(connection: Connection, line: int) -> Iterator[tuple[Statement, ...]]:
     """Yield what turns the oldest events of a line into tombstones."""
-    if rows := _EVENTS.all(connection, line=line):
+    if rows := bounded(_EVENTS.cursor(connection, line=line), lambda row: len(row[1])):
         yield tuple(
             partial(_TOMBSTONE.run, of_offset=offset, new_body=_tombstone(offset, body))
             for offset, body in rows
@@ -274,16 +284,18 @@ def _rows(
     connection: Connection, no: int, tables: Sequence[tuple[Query, Query]]
 ) -> Iterator[tuple[Statement, ...]]:
     for find, remove in tables:
-        if nos := [no for (no,) in find.all(connection, session_no=no)]:
-            yield (partial(remove.run, nos=_listed(nos)),)
+        if rows := bounded(find.cursor(connection, session_no=no), lambda row: int(row[1])):
+            yield (partial(remove.run, nos=_listed([found for found, _ in rows])),)
 
 
 def _named(connection: Connection, no: int) -> Iterator[tuple[Statement, ...]]:
-    if rows := _ARTIFACTS.all(connection, session_no=no):
-        yield tuple(partial(_DROP_ARTIFACT.run, of_mission=of, of_name=name) for of, name in rows)
-    if rows := _FILES.all(connection, session_no=no):
-        yield tuple(partial(_DROP_FILE.run, of_session=of, of_name=name) for of, name in rows)
-    if rows := _MESSAGES.all(connection, session_no=no):
+    if rows := bounded(_ARTIFACTS.cursor(connection, session_no=no), lambda row: int(row[2])):
+        yield tuple(
+            partial(_DROP_ARTIFACT.run, of_mission=of, of_name=name) for of, name, _ in rows
+        )
+    if rows := bounded(_FILES.cursor(connection, session_no=no), lambda row: int(row[2])):
+        yield tuple(partial(_DROP_FILE.run, of_session=of, of_name=name) for of, name, _ in rows)
+    if rows := bounded(_MESSAGES.cursor(connection, session_no=no), lambda row: len(row[2])):
         yield tuple(statement for row in rows for statement in _message(*row))
     if rows := _KEYS.all(connection, session_no=no):
         yield tuple(partial(_DROP_KEY.run, of_user=of, of_key=key) for of, key in rows)

@@ -19,6 +19,7 @@ from functools import partial
 import msgspec
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, update
 
+from control_tower.store.pieces import bounded
 from control_tower.store.statements import Connection, Query, one_of
 from control_tower.store.tables import (
     events,
@@ -34,7 +35,7 @@ from control_tower.unit import Tend
 from events.times import instant_of
 
 ROWS = 500
-"""Rows a piece: a few milliseconds of the writer's time."""
+"""Rows a piece at most, fewer when they are large: a few milliseconds of the writer's time."""
 
 
 class _Params(msgspec.Struct):
@@ -84,7 +85,7 @@ _OF_LINE = Query(
     .order_by(missions.c.first_offset)
 )
 _OLDEST = Query(
-    select(events.c.offset)
+    select(events.c.offset, func.length(events.c.body))
     .where(events.c.session_no == bindparam("line"), events.c.offset <= bindparam("upto"))
     .order_by(events.c.offset)
     .limit(ROWS)
@@ -111,7 +112,7 @@ _USER_FLOOR = Query(
 _FLOOR = Query(update(meta).values(floor=_raised(meta.c.floor)))
 
 _STEPS = Query(
-    select(steps.c.no, steps.c.mission_no, steps.c.offset)
+    select(steps.c.no, steps.c.mission_no, steps.c.offset, func.length(steps.c.record))
     .where(steps.c.no > bindparam("after"))
     .order_by(steps.c.no)
     .limit(ROWS)
@@ -189,7 +190,8 @@ def limit_of(connection: Connection, line: int, upto: int, instant: float) -> in
 
 def cut(connection: Connection, line: int, upto: int) -> Tend | None:
     """Return the removal of a line's oldest events up to an offset; None if there are none."""
-    oldest = _OLDEST.all(connection, line=line, upto=upto)
+    found = _OLDEST.cursor(connection, line=line, upto=upto)
+    oldest = bounded(found, lambda row: int(row[1]))
     if not oldest:
         return None
     last = oldest[-1][0]
@@ -209,13 +211,15 @@ def old_tool_calls(connection: Connection, instant: float) -> Tend | None:
 
 def old_steps(connection: Connection, after: int, upto: int, instant: float) -> Place:
     """Return the removal of steps behind ``after`` whose missions were over at ``instant``."""
-    rows = _STEPS.all(connection, after=after)
-    owners = _listed(list({mission_no for _, mission_no, _ in rows}))
+    all_rows = _STEPS.all(connection, after=after)
+    rows = bounded(all_rows, lambda row: int(row[3]))
+    owners = _listed(list({row[1] for row in rows}))
     ends = _ENDS.all(connection, nos=owners)
     over = {no for no, record in ends if _ended_before(record, instant)}
-    nos = [no for no, mission_no, _ in rows if mission_no in over]
+    nos = [row[0] for row in rows if row[1] in over]
     # Steps are in the order of time, too: behind the first one that is young, nothing is over.
-    is_end = len(rows) < ROWS or any((offset or 0) > upto for _, _, offset in rows)
+    was_last = len(rows) == len(all_rows) < ROWS
+    is_end = was_last or any((offset or 0) > upto for _, _, offset, _ in rows)
     piece = Tend((partial(_DROP_STEPS.run, nos=_listed(nos)),)) if nos else None
     return Place(None if is_end else (rows[-1][0], ""), piece)
 

@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from control_tower.erasure import Eraser
 from control_tower.ports import InterruptQuery, MissionQuery, SessionQuery
 from control_tower.quotas import ResourceUsage
 from control_tower.records import ApiKeyRecord, StepStatus, UserDay
 from control_tower.states import Outcome, State
+from control_tower.store import pieces
 from control_tower.unit import (
     ChargeUser,
     Commit,
@@ -314,3 +316,21 @@ async def test_nothing_to_erase_is_nothing(store: StoreAndLog) -> None:
     assert await store.erase_next_of_user("nobody") is None
     await wiped(store, session_id="s_none")
     assert store.head == head
+
+
+async def test_a_piece_is_bounded_in_bytes(
+    store: StoreAndLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is large goes a row at a time, and all of it goes."""
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1)
+    await commit(store, *life("alice", CANARY), drafts=[joined()])
+    alice = scope(mission("m_alice", "s_alice", "alice"))
+    await commit(store, drafts=[progress(alice, CANARY) for _ in range(3)])
+    await mark(store)
+    removed = 0
+    while (piece := await store.erase_next_of_session("s_alice")) is not None:
+        await commit(store, piece)
+        removed += 1
+    # 3 events, a step, a question, an artifact, a file, 2 messages; keys, calls, missions, itself.
+    assert removed == 9 + 4
+    assert await store.session("s_alice") is None

@@ -9,6 +9,7 @@ import pytest
 from control_tower.records import ProcessControlBlock, StepStatus
 from control_tower.retention import DAY_S, EVERY_S, FIRST_S, PAUSE_FACTOR, Kept, Retention
 from control_tower.states import Outcome, State
+from control_tower.store import pieces
 from control_tower.unit import (
     InsertMessage,
     InsertMission,
@@ -119,9 +120,19 @@ async def test_what_is_old_goes_and_the_floors_say_so(store: StoreAndLog) -> Non
     assert await retention(store).round() == 0
 
 
+@pytest.mark.parametrize("piece_bytes", [1, pieces.PIECE_BYTES])
 @pytest.mark.parametrize("end_at", [None, LATELY])
-async def test_a_mission_keeps_what_it_needs(store: StoreAndLog, end_at: float | None) -> None:
-    """One that lives, or has ended lately, however long ago it began; and all behind it."""
+async def test_a_mission_keeps_what_it_needs(
+    store: StoreAndLog,
+    end_at: float | None,
+    piece_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that lives, or has ended lately, however long ago it began; and all behind it.
+
+    Also where a piece is full with one row.
+    """
+    monkeypatch.setattr(pieces, "PIECE_BYTES", piece_bytes)
     before, holder, behind = (mission(f"m_{n}", "s_1") for n in (1, 2, 3))
     await begun(store, before, holder, behind, at=OLD)
     for pcb in (before, behind):
