@@ -233,7 +233,8 @@ def _set_aside(path: Path) -> Path | None:
     with contextlib.suppress(sqlite3.Error):  # a damaged one is kept as it is, WAL and all
         connection = connect_writer(path)
         try:
-            checkpoint(connection, "TRUNCATE")
+            if not checkpoint(connection, "TRUNCATE"):
+                raise BackupError(f"{path} is being read by another process")
         finally:
             connection.close()
     number = 1

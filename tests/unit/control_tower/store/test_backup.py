@@ -17,6 +17,7 @@ from control_tower.store import (
     SqliteStore,
     back_up,
     describe,
+    engine,
     migrations,
     restore,
     upgrade_folder,
@@ -188,6 +189,29 @@ async def test_a_damaged_database_is_kept_and_replaced(folder: Path, tmp_path: P
     store = await opened(folder)
     assert store.head == 1
     await store.close()
+
+
+async def test_a_database_that_is_being_read_is_not_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of it stands in its WAL then, which a kill in the middle would part from it."""
+    monkeypatch.setattr(engine, "_BUSY_MS", 50)
+    await (await opened(folder)).close()
+    path, file = folder / DATABASE_NAME, tmp_path / "b.db"
+    back_up(folder, file)
+    reader = engine.connect_reader(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM meta").fetchone()
+    writer = engine.connect_writer(path)
+    writer.execute("UPDATE meta SET head = 7")
+    writer.close()
+    with pytest.raises(BackupError, match="being read"):
+        restore(folder, file, "epoch-2")
+    assert describe(path).head == 7
+    assert not list(folder.glob("*before*")) + list(folder.glob("*restoring*"))
+    reader.close()
+    restore(folder, file, "epoch-2")
+    assert describe(path).head == 0
 
 
 async def test_an_upgrade_without_a_server(folder: Path) -> None:
