@@ -88,10 +88,12 @@ class Conversation:
         if self._quiet:
             return
         step = event.data["step"]
-        self._shown[step] = self._texts.take(event) or ""
-        self._streaming = True
-        text = printable(event.data["text"])
-        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+        before, text = self._shown.get(step, ""), self._texts.take(event) or ""
+        self._shown[step] = text
+        # After a lost connection all of it comes again; a new attempt begins anew.
+        fresh = text.removeprefix(before) if text.startswith(before) else f"\n{text}"
+        self._streaming = self._streaming or bool(fresh)
+        self._console.print(printable(fresh), end="", markup=False, highlight=False, soft_wrap=True)
 
     def _end_stream(self) -> None:
         if self._streaming:
@@ -103,6 +105,10 @@ class Conversation:
         self._console.print(
             f"[bold yellow]?[/] {escape(printable(data['message']))}", highlight=False
         )
+        if data.get("tool") is not None:  # whole, for this is what a person agrees to
+            arguments = msgspec.json.encode(data.get("arguments")).decode()
+            call = printable(f"  {data['tool']} {arguments}")
+            self._console.print(call, markup=False, highlight=False, soft_wrap=True)
         self.pending = data
         if self._keyboard is None:
             return False

@@ -104,6 +104,35 @@ async def test_text_streams() -> None:
     assert shown.splitlines()[0] == "Hello"
 
 
+async def test_text_that_comes_again_is_not_shown_again() -> None:
+    """After a lost connection; a new attempt is shown anew, what an old one still says is not."""
+    again = Event(
+        type="llm.delta",
+        mission_id="m",
+        data={"step": None, "attempt": 2, "at": 0, "text": "Good day"},
+    )
+    shown = await follow(
+        ScriptedTower(delta(0, "Hel"), delta(0, "Hello"), again, delta(5, " old"), END)
+    )
+    assert shown.splitlines() == ["Hello", "Good day"]
+
+
+async def test_a_person_sees_the_whole_call_before_they_approve_it() -> None:
+    """Whatever the message leaves out."""
+    arguments = {"name": "x" * 500 + "[end]"}
+    raised = event(
+        "interrupt.raised",
+        interrupt_id="i",
+        kind="confirmation",
+        message="Run pay?",
+        tool="pay",
+        arguments=arguments,
+    )
+    shown = await follow(ScriptedTower(raised, END), "yes")
+    before = shown.partition("approve?")[0]
+    assert 'pay {"name":"' + arguments["name"] + '"}' in before
+
+
 @pytest.mark.parametrize("quiet", [True, False])
 async def test_a_result_that_was_streamed_whole_was_seen(quiet: bool) -> None:
     """So that a terminal need not show it twice; unless nothing is shown."""
