@@ -1,6 +1,6 @@
 """An agent and its tools. Serve them with `tower serve` and the name of this file.
 
-Then try, in the chat or from a terminal with `tower run --agent shop`:
+Then choose `shop` beside Send in the chat, or use `tower run --agent shop` in a terminal, and try:
 
     status of A-17
     refund A-17

@@ -34,6 +34,18 @@ def follow(
     return open_chat(tower, f"/#/s/{answer['session_id']}")
 
 
+def test_an_agent_is_chosen(showcase: TowerProcess, open_chat: OpenChat) -> None:
+    """A mission goes to the picked agent, and so do the next one and another run of it."""
+    chat = open_chat(showcase)
+    chat.page.get_by_label("Agent").select_option("breaker")
+    chat.send("go")
+    chat.wait_ended("Failed")
+    expect(chat.mission).to_contain_text("breaker")
+    expect(chat.page.get_by_label("Agent")).to_have_value("breaker")
+    chat.press("Run again")
+    expect(chat.page.locator("ct-mission", has_text="breaker")).to_have_count(2)
+
+
 def test_a_doubtful_effect_is_confirmed(showcase: TowerProcess, open_chat: OpenChat) -> None:
     """A payment that timed out is a question; that it happened, with a result, goes on."""
     chat = follow(showcase, open_chat, "payer")

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
+import { choicesOf, nextAgent } from "../../static/js/chat/agent_choice.js";
 import { liveText } from "../../static/js/chat/mission.js";
 import { EMPTY_MODEL } from "../../static/js/chat/model.js";
 import { holdOpenChats, mergeMessages, mergeSessions, reduce, reduceAll, setChatState } from "../../static/js/chat/reduce.js";
@@ -197,5 +198,23 @@ describe("sessions by date", () => {
     const model = mergeSessions(EMPTY_MODEL, list);
     const groups = sessionsByDate(Object.values(model.sessions), now, () => true);
     assert.deepEqual(groups.map(({ label, sessions }) => [label, sessions.map((s) => s.session_id)]), [["Today", ["a", "d"]], ["Yesterday", ["b"]], ["Older", ["c"]]]);
+  });
+});
+
+describe("the agent of the next mission", () => {
+  const demo = { name: "demo", description: "", default: true };
+  const agents = [demo, { name: "shop", description: "", default: false }];
+
+  it("is a choice only where an app brought one", () => {
+    assert.deepEqual(choicesOf([demo]), []);
+    assert.deepEqual(choicesOf(agents), agents);
+    assert.equal(nextAgent([], null, "demo"), undefined);
+  });
+
+  it("is the picked one, else the last one that is still there, else the default", () => {
+    assert.equal(nextAgent(agents, "shop", "demo"), "shop");
+    assert.equal(nextAgent(agents, null, "shop"), "shop");
+    assert.equal(nextAgent(agents, null, "gone"), "demo");
+    assert.equal(nextAgent(agents, null, undefined), "demo");
   });
 });

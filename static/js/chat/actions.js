@@ -22,9 +22,9 @@ export function resumeOutbox() {
   for (const outgoing of outbox.value) void deliver(outgoing);
 }
 
-/** @param {string} text @param {string | null} [session_id] */
-export function send(text, session_id = sessionId.value) {
-  const outgoing = { key: crypto.randomUUID(), session_id, text };
+/** @param {string} text @param {string | null} [session_id] @param {string} [agent] without: the default one */
+export function send(text, session_id = sessionId.value, agent) {
+  const outgoing = { key: crypto.randomUUID(), session_id, text, ...(agent && { agent }) };
   writeDraft(localStorage, session_id, "");
   setOutbox([...outbox.value, outgoing]);
   return deliver(outgoing);
@@ -44,8 +44,8 @@ export function takeBack(outgoing) {
 }
 
 /** @param {Outgoing} outgoing */
-async function deliver({ key, session_id, text }) {
-  const params = { message: text, idempotency_key: key, subscribe: false, ...(session_id && { session_id }) };
+async function deliver({ key, session_id, text, agent }) {
+  const params = { message: text, idempotency_key: key, subscribe: false, ...(session_id && { session_id }), ...(agent && { agent }) };
   try {
     const sent = await tower.call("message.send", params, { timeoutMs: 0 });
     settle(key, { message_id: sent.message_id, session_id: sent.session_id });

@@ -6,6 +6,8 @@ import { looksOnly } from "../ui/connection.js";
 import { icon } from "../ui/icons.js";
 import { define, View } from "../ui/view.js";
 import { composerText, send, stop } from "./actions.js";
+import { nextAgent } from "./agent_choice.js";
+import { choices } from "./agents.js";
 import { readDraft, writeDraft } from "./drafts.js";
 import { chat, sessionId } from "./store.js";
 import { activeMissions, openInterrupts } from "./timeline.js";
@@ -18,11 +20,14 @@ class Composer extends View {
     /** The session whose draft is in the box. @type {string | null | undefined} */
     this.shown = undefined;
     this.text = "";
+    /** The agent that was picked for this session. @type {string | null} */ this.picked = null;
+    /** The agent that the text goes to; without: the default one. @type {string | undefined} */ this.agent = undefined;
   }
 
   willUpdate() {
     if (this.shown !== sessionId.value) {
       this.shown = sessionId.value;
+      this.picked = null;
       this.text = readDraft(localStorage, this.shown);
     }
     if (composerText.value !== null) {
@@ -37,6 +42,8 @@ class Composer extends View {
     const asks = chat.value ? openInterrupts(chat.value).find(({ kind }) => kind === "clarification") : undefined;
     const viewer = looksOnly();
     const over = [...this.text].length > LIMIT;
+    const last = chat.value?.missions.findLast(({ parent_id }) => !parent_id);
+    this.agent = asks ? undefined : nextAgent(choices.value, this.picked, last?.agent);
     return html`<form class="composer" @submit=${this.#submit}>
       <label class="visually-hidden" for="message">${asks ? "Your answer" : "Your mission"}</label>
       <textarea
@@ -52,12 +59,20 @@ class Composer extends View {
       ></textarea>
       <div class="composer-bar">
         <span id="composer-hint" class="hint">${over ? html`<b class="bad">Too long: ${LIMIT.toLocaleString("en")} characters at most.</b>` : hint(viewer)}</span>
+        ${this.agent ? this.#agents(viewer) : ""}
         ${active.length
           ? html`<button class="button stop" type="button" @click=${() => active.forEach(({ mission_id }) => stop(mission_id))}>${icon("stop")} Stop</button>`
           : ""}
         <button class="button primary" type="submit" ?disabled=${!this.text.trim() || over || viewer}>${icon("send")} ${asks ? "Answer" : "Send"}</button>
       </div>
     </form>`;
+  }
+
+  /** @param {boolean} viewer */
+  #agents(viewer) {
+    return html`<select aria-label="Agent" ?disabled=${viewer} @change=${this.#pick}>
+      ${choices.value.map(({ name, description }) => html`<option value=${name} title=${description} .selected=${live(name === this.agent)}>${name}</option>`)}
+    </select>`;
   }
 
   /** @returns {HTMLTextAreaElement} */
@@ -71,6 +86,12 @@ class Composer extends View {
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight}px`;
   }
+
+  /** @param {Event} event */
+  #pick = (event) => {
+    this.picked = /** @type {HTMLSelectElement} */ (event.target).value;
+    this.requestUpdate();
+  };
 
   #input = () => {
     this.text = this.#box.value;
@@ -91,7 +112,7 @@ class Composer extends View {
     const text = this.text.trim();
     if (!text || [...text].length > LIMIT || looksOnly()) return;
     this.text = "";
-    void send(text);
+    void send(text, sessionId.value, this.agent);
     this.requestUpdate();
   };
 }

@@ -144,7 +144,7 @@ class MissionView extends View {
     const copy = () => navigator.clipboard.writeText(pretty(result));
     return html`<div class="mission-foot">
       ${outcome === "completed" && result ? html`<button class="button ghost small" type="button" @click=${copy}>${icon("copy")} Copy</button>` : ""}
-      <button class="button ghost small" type="button" @click=${() => send(mission.mission, mission.session_id)}>${icon("retry")} Run again</button>
+      <button class="button ghost small" type="button" @click=${() => send(mission.mission, mission.session_id, mission.agent)}>${icon("retry")} Run again</button>
       <button class="button ghost small" type="button" @click=${() => (composerText.value = mission.mission)}>${icon("edit")} Edit</button>
       <span class="facts">${usageWords(usage).join(" · ")}</span>
     </div>`;

@@ -10,6 +10,7 @@
  * @property {string} key idempotency key
  * @property {string | null} session_id null for a new session
  * @property {string} text
+ * @property {string} [agent] who is asked; without: the default agent
  * @property {string} [error] why it was refused
  * @property {string} [message_id] once acknowledged, until its event is there
  */
