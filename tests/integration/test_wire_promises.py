@@ -148,11 +148,11 @@ async def test_a_reply_precedes_the_events_of_its_call(tower: TowerProcess, comm
         method, params = await prepare(ws)
         await quiet(ws)
         before = len(ws.messages)
+        earlier = {one["offset"] for one in ws.durable}
         await ws.call(method, **params)
         told = [one["params"]["type"] for one in ws.messages[before:] if "params" in one]
         assert caused not in told
-        event = await ws.event(lambda one: one["type"] == caused)
-        assert ws.messages.index({"jsonrpc": "2.0", "method": "event", "params": event}) > before
+        await ws.event(lambda one: one["type"] == caused and one["offset"] not in earlier)
 
 
 async def quiet(ws: Wire) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -258,16 +258,17 @@ async def test_who_lost_the_seat_writes_nothing(database: str, tmp_path: Path) -
     world = World()
     async with opened(database, tmp_path, world) as store:
         await commit(store, InsertSession(session()), drafts=[joined()])
-        connection = connect(database)
-        connection.execute("UPDATE seat SET lease_until = 0")
-        assert seat.take(connection, "other", "http://127.0.0.1:3") is not None
-        late = await settled(store, Unit([joined()], [TouchSession("s_1", 300.0)]))
-        assert isinstance(late, StoreFailed)
-        assert [type(one) for one in world.fatal] == [seat.SeatLost]
-        assert (await store.session("s_1")) == session()
-        assert isinstance(await settled(store, Unit([joined()])), StoreFailed)
-        head = connection.execute("SELECT head FROM meta").fetchone()[0]
-        connection.close()
+        with closing(connect(database)) as connection:
+            connection.execute("UPDATE seat SET lease_until = 0")
+            assert seat.take(connection, "other", "http://127.0.0.1:3") is not None
+            late = await settled(store, Unit([joined()], [TouchSession("s_1", 300.0)]))
+            assert isinstance(late, StoreFailed)
+            while not world.fatal:
+                await asyncio.sleep(0)  # told in a turn of its own, behind the refusal
+            assert [type(one) for one in world.fatal] == [seat.SeatLost]
+            assert (await store.session("s_1")) == session()
+            assert isinstance(await settled(store, Unit([joined()])), StoreFailed)
+            head = connection.execute("SELECT head FROM meta").fetchone()[0]
     assert head == 1
 
 
