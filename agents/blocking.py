@@ -8,7 +8,7 @@ park and the order of replay need no second mechanism.
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -206,7 +206,10 @@ class BlockingContext:
         self._desk.call(lambda: self._ctx.sleep(seconds))
 
     def spawn(
-        self, agent: str, mission: str, quota: "ResourceQuota | None" = None
+        self,
+        agent: str,
+        mission: str,
+        quota: "ResourceQuota | Mapping[str, object] | None" = None,
     ) -> "BlockingChild":
         """Start a child mission."""
         child = self._desk.call(lambda: self._ctx.spawn(agent, mission, quota=quota))

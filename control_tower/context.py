@@ -7,6 +7,7 @@ make the same calls in the same order each time it is run.
 
 import asyncio
 import hashlib
+import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -262,15 +263,27 @@ class Context:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep; a restart of the server does not prolong it."""
+        if not math.isfinite(seconds):
+            raise ValueError("a sleep ends: seconds is a finite number")
         asked: JsonObject = {"seconds": seconds}
         await self.call(Kind.SLEEP, "sleep", asked, asked, Sleep(seconds))
 
-    async def spawn(self, agent: str, mission: str, quota: ResourceQuota | None = None) -> Child:
-        """Start a child mission beside this one."""
+    async def spawn(
+        self, agent: str, mission: str, quota: ResourceQuota | Mapping[str, object] | None = None
+    ) -> Child:
+        """Start a child mission beside this one.
+
+        Args:
+            agent: its name.
+            mission: what the child is to do.
+            quota: limits of its own, out of this mission's; None shares this mission's.
+        """
         asked: JsonObject = {"agent": agent, "mission": mission}
+        limits = None
         if quota is not None:
-            asked["quota"] = msgspec.to_builtins(quota)
-        output = await self.call(Kind.SPAWN, agent, asked, asked, Spawn(agent, mission, quota))
+            limits = msgspec.convert(msgspec.to_builtins(quota), ResourceQuota)
+            asked["quota"] = msgspec.to_builtins(limits)
+        output = await self.call(Kind.SPAWN, agent, asked, asked, Spawn(agent, mission, limits))
         return Child(self, str(output))
 
     async def parallel(self, *branches: Callable[["Context"], Awaitable[Any]]) -> list[Any]:

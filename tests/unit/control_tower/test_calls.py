@@ -1,6 +1,7 @@
 """System calls: each kind, live and replayed."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -686,6 +687,56 @@ def test_children_run_beside_their_parent_and_give_it_their_result() -> None:
             assert kid["session_id"] == mission["session_id"]
             assert kid["outcome"] == "completed"
         assert world.tower._a.budget.accounts == {}
+
+    world.run(scenario)
+
+
+def test_a_childs_quota_may_be_a_dict_of_its_limits() -> None:
+    """As everywhere else where a quota is given."""
+    world = World()
+
+    async def child(ctx: Context) -> str:
+        return "done"
+
+    async def main(ctx: Context) -> object:
+        return await (await ctx.spawn("child", "x", quota={"max_tool_calls": 1})).result()
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        mission = await world.ended(await world.submit())
+        assert mission["result"] == "done"
+        kid = await world.tower.mission(ALICE, mission["children"][0])
+        assert kid["quota"]["max_tool_calls"] == 1
+
+    world.run(scenario)
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda ctx: ctx.spawn("main", "x", quota={"max_tols": 1}),
+        lambda ctx: ctx.spawn("main", "x", quota={"max_tool_calls": -1}),
+        lambda ctx: ctx.spawn("main", "x", quota=5),
+        lambda ctx: ctx.sleep("soon"),
+        lambda ctx: ctx.sleep(None),
+        lambda ctx: ctx.sleep(float("inf")),
+        lambda ctx: ctx.sleep(float("nan")),
+    ],
+)
+def test_a_call_that_makes_no_sense_fails_the_mission(misuse: Callable[[Context], Any]) -> None:
+    """It is the program's mistake, and the kernel goes on."""
+    world = World()
+
+    async def main(ctx: Context) -> object:
+        return await misuse(ctx)
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        mission = await world.ended(await world.submit())
+        assert (mission["outcome"], mission["error"]["code"]) == ("failed", "agent_failed")
 
     world.run(scenario)
 
