@@ -17,9 +17,9 @@ from agents.errors import Parked
 from agents.threads import AGENT_THREADS
 
 if TYPE_CHECKING:
-    from control_tower.context import Child, Context, Decision
+    from control_tower.execution.context import Child, Context, Decision
     from control_tower.ports import Profile
-    from control_tower.quotas import ResourceQuota
+    from control_tower.quota.quotas import ResourceQuota
     from events.payloads import JsonObject
 
 
@@ -115,7 +115,7 @@ class _Desk:
 
 
 class BlockingContext:
-    """The calls of :class:`control_tower.context.Context`, for a plain function in a thread.
+    """The calls of :class:`~control_tower.execution.context.Context`, for a function in a thread.
 
     Each blocks until it has its outcome and raises what the async one would raise.
     """

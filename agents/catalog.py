@@ -9,7 +9,7 @@ from agents.errors import RegistrationError
 from agents.program import AgentProgram
 from agents.registry import Registry
 from control_tower.ports import Profile
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 
 DEFAULT_PROFILE = "dev"
 WITHOUT_MODEL = "demo"

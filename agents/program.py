@@ -18,7 +18,7 @@ from agents.blocking import BlockingContext, run_in_thread
 from agents.errors import RegistrationError
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 Function = Callable[..., Any]
 

@@ -4,7 +4,7 @@
 """
 
 from control_tower.commands import Caller, Submission
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import Priority as SchedulingPriority
 from control_tower.records import ProcessControlBlock
 from control_tower.requests import ControlTower, Envelope

@@ -2,25 +2,25 @@
 
 from dataclasses import dataclass
 
-from control_tower.admission import Admission
-from control_tower.budget import Budget
-from control_tower.children import Family
-from control_tower.context import Services
-from control_tower.effects import Attempts
+from control_tower.execution.children import Family
+from control_tower.execution.context import Services
+from control_tower.execution.effects import Attempts
+from control_tower.execution.runs import Runs
+from control_tower.execution.syscalls import Syscalls
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Ids, Models, Publisher, Store, Tools
 from control_tower.questions import Questions
-from control_tower.ready_queue import ReadyQueue
+from control_tower.quota.budget import Budget
+from control_tower.quota.user_accounts import UserAccounts
 from control_tower.residence import Residence
-from control_tower.runs import Runs
-from control_tower.session_gate import SessionGate
+from control_tower.schedule.admission import Admission
+from control_tower.schedule.ready_queue import ReadyQueue
+from control_tower.schedule.session_gate import SessionGate
 from control_tower.submission import Submissions
-from control_tower.syscalls import Syscalls
 from control_tower.timers import Alarm, Timers
-from control_tower.user_accounts import UserAccounts
 from control_tower.watchdog import Watchdog
 
 

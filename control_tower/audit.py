@@ -5,7 +5,7 @@ Records only; ``store/audit.py`` reads them, and who judges them is up to the ca
 
 import msgspec
 
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.states import Outcome
 
 

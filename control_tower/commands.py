@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from control_tower.quotas import Amount, Count, ResourceQuota
+from control_tower.quota.quotas import Amount, Count, ResourceQuota
 from control_tower.records import Priority
 from events.payloads import JsonObject
 

@@ -7,7 +7,6 @@ different one is a conflict, a late one has expired.
 
 import msgspec
 
-from control_tower.canonical import sha256_hex
 from control_tower.commands import (
     Answer,
     ClarificationAnswer,
@@ -15,6 +14,7 @@ from control_tower.commands import (
     DecisionAnswer,
 )
 from control_tower.errors import Conflict, Expired, InvalidParams
+from control_tower.execution.canonical import sha256_hex
 from control_tower.records import InterruptKind, InterruptRecord, InterruptStatus
 from events.payloads import InterruptRaised, JsonObject
 from events.times import rfc3339_or_none

@@ -5,9 +5,10 @@ unit, the process changes, the program goes on. Everything that happens to a mis
 effect's end, an answer, an alarm, a command, is a change in that inbox, so nothing needs a lock
 and nothing overtakes.
 
-The kernel is a shell. What a change means is decided in :mod:`control_tower.syscalls`,
-:mod:`control_tower.questions`, :mod:`control_tower.lifecycle` and :mod:`control_tower.admission`;
-programs are :mod:`control_tower.runs`', coming into memory is :mod:`control_tower.memory`'s.
+The kernel is a shell. What a change means is decided in :mod:`control_tower.execution.syscalls`,
+:mod:`control_tower.questions`, :mod:`control_tower.lifecycle` and
+:mod:`control_tower.schedule.admission`; programs are :mod:`control_tower.execution.runs`', coming
+into memory is :mod:`control_tower.memory`'s.
 """
 
 import asyncio
@@ -19,19 +20,19 @@ from typing import Generic, TypeVar
 import structlog
 
 from control_tower.acknowledgement import Acknowledgement
-from control_tower.admission import ADMISSION_CAUSES, Admission
-from control_tower.calls import Kind
 from control_tower.errors import Refusal, Unavailable
+from control_tower.execution.calls import Kind
+from control_tower.execution.runs import Runs
 from control_tower.lifecycle import BROKEN, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Clock, Store
 from control_tower.process import Change, Process, Proposal
+from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import StepRecord, StepStatus
-from control_tower.runs import Runs
+from control_tower.schedule.admission import ADMISSION_CAUSES, Admission
 from control_tower.states import State
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import ChangeFailed, Commit, StoreFailed, UnitRefused
-from control_tower.user_accounts import UserAccounts
 
 log = structlog.get_logger()
 

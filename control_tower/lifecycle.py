@@ -12,19 +12,19 @@ import msgspec
 import structlog
 
 from control_tower import interrupts
-from control_tower.accounts import WARN_AT
-from control_tower.admission import AGENT_MISSING, Admission
 from control_tower.errors import AgentError, KernelBug, QuotaExceeded
-from control_tower.journal import Divergence
-from control_tower.outcomes import as_json, described, error_json, shown
+from control_tower.execution.journal import Divergence
+from control_tower.execution.outcomes import as_json, described, error_json, shown
+from control_tower.execution.syscalls import WAKE
 from control_tower.ports import Ids
 from control_tower.process import Proposal
 from control_tower.public import usage_json
 from control_tower.questions import EXPIRY
+from control_tower.quota.accounts import WARN_AT
 from control_tower.records import InterruptStatus, MessageRecord, StepRecord, StepStatus
+from control_tower.schedule.admission import AGENT_MISSING, Admission
 from control_tower.sessions import message_json
 from control_tower.states import Outcome, State
-from control_tower.syscalls import WAKE
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import Commit, InsertMessage, TouchSession
 from events.payloads import (

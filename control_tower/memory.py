@@ -11,11 +11,11 @@ from typing import Any
 
 import structlog
 
-from control_tower.budget import Budget
-from control_tower.journal import Journal
+from control_tower.execution.journal import Journal
 from control_tower.patience import patiently
 from control_tower.ports import InterruptQuery, Store
 from control_tower.process import Process, scope_of
+from control_tower.quota.budget import Budget
 from control_tower.records import ProcessControlBlock
 from control_tower.states import State
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import (
     FileRecord,
     InterruptRecord,
@@ -25,7 +25,7 @@ from events.payloads import JsonObject
 from events.types import Ephemeral, Json
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 
 class Clock(Protocol):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from control_tower.journal import FINAL, Journal, with_offset
+from control_tower.execution.journal import FINAL, Journal, with_offset
+from control_tower.execution.run import Run
 from control_tower.records import (
     InterruptRecord,
     InterruptStatus,
@@ -21,7 +22,6 @@ from control_tower.records import (
     ProcessControlBlock,
     StepRecord,
 )
-from control_tower.run import Run
 from control_tower.states import State, transition
 from control_tower.unit import (
     Commit,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import msgspec
 
 from control_tower import interrupts
-from control_tower.calls import Call, Clarify, Confirm
 from control_tower.commands import (
     Answer,
     ClarificationAnswer,
@@ -23,8 +22,9 @@ from control_tower.errors import (
     ToolInvalid,
     ToolRefused,
 )
+from control_tower.execution.calls import Call, Clarify, Confirm
+from control_tower.execution.outcomes import complete, fail, new_record, say_started
 from control_tower.limits import TowerLimits
-from control_tower.outcomes import complete, fail, new_record, say_started
 from control_tower.ports import Ids, ToolPlan, Tools
 from control_tower.process import Proposal
 from control_tower.records import (

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.states import Outcome, State
 from events.payloads import JsonObject
 from events.types import Json

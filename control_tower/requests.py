@@ -5,7 +5,6 @@ The names are the seeds'; what they do is :class:`control_tower.tower.Tower`'s.
 
 from dataclasses import dataclass
 
-from control_tower.canonical import sha256_hex
 from control_tower.commands import (
     Answer,
     Caller,
@@ -15,7 +14,8 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.errors import Conflict, InvalidParams
-from control_tower.quotas import ResourceQuota
+from control_tower.execution.canonical import sha256_hex
+from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority as SchedulingPriority
 from control_tower.tower import Tower
 from events.payloads import JsonObject

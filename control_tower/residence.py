@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from control_tower.admission import AGENT_MISSING, SESSION_BUSY, START_AT
-from control_tower.budget import Budget
-from control_tower.children import Family
 from control_tower.errors import NotFound
+from control_tower.execution.children import Family
+from control_tower.execution.syscalls import WAKE, Syscalls
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import BREAKER, DEADLINE, LOOK, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
 from control_tower.questions import EXPIRY, Questions
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.budget import Budget
+from control_tower.quota.quotas import ResourceUsage
+from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, ProcessControlBlock
+from control_tower.schedule.admission import AGENT_MISSING, SESSION_BUSY, START_AT
 from control_tower.states import Outcome, State
-from control_tower.syscalls import WAKE, Syscalls
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import SaveMission, Unit
-from control_tower.user_accounts import UserAccounts
 from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
 

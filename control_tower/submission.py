@@ -2,25 +2,25 @@
 
 from dataclasses import dataclass
 
-from control_tower.admission import START_AT, Admission
 from control_tower.commands import Caller, Submission
 from control_tower.errors import Forbidden, InvalidParams, NotFound
-from control_tower.journal import Journal
+from control_tower.execution.journal import Journal
 from control_tower.lifecycle import Lifecycle
 from control_tower.ports import Catalog, Clock, Ids
 from control_tower.process import Process, Proposal, scope_of
 from control_tower.public import quota_json
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
+from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import (
     MessageRecord,
     Priority,
     ProcessControlBlock,
     SessionRecord,
 )
+from control_tower.schedule.admission import START_AT, Admission
 from control_tower.sessions import message_json, session_json
 from control_tower.states import State
 from control_tower.unit import InsertMessage, InsertMission, InsertSession, TouchSession
-from control_tower.user_accounts import UserAccounts
 from events.payloads import MessageCreated, MissionSubmitted, SessionCreated
 from events.times import instant_of, rfc3339_or_none
 from events.types import Scope

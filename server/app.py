@@ -31,29 +31,30 @@ from events.hub import Hub, HubLimits
 from events.payloads import BreakerClosed, JsonObject, NodeJoined, NodeLeft
 from events.turns import LoopTurns
 from events.types import EventData, Scope, draft
-from server import asyncapi, openapi, parts, wire_page
-from server.admission import SWEEP_EVERY_S, Admission
-from server.auth import Gate
-from server.auth_keys import Keyring
+from server import parts
+from server.access.admission import SWEEP_EVERY_S, Admission
+from server.access.auth import Gate
+from server.access.auth_keys import Keyring
+from server.access.guard import Guard
+from server.access.limits import SubmitRates
 from server.clock import SystemClock, UlidIds
-from server.close_codes import RESTART_MS
 from server.endpoints import routes
-from server.guard import Guard
-from server.health import LoopLag
+from server.figures.health import LoopLag
+from server.figures.metrics import CountedModels, Counting, Counts, figures
+from server.figures.overview import Overview
 from server.imports import Importer
-from server.limits import SubmitRates
-from server.metrics import CountedModels, Counting, Counts, figures
-from server.overview import Overview
 from server.page_files import PageFiles
 from server.pages import ForBrowsers, Reference, console_routes, static_dir
+from server.reference import asyncapi, openapi, wire_page
 from server.rest import ENDPOINTS
-from server.rpc import MethodTable
-from server.rpc_session import RateBound
 from server.services import Services
 from server.settings import Settings
 from server.sse import EventStreams
 from server.upkeep import upkeep
-from server.ws import Sockets, WsLimits
+from server.wire.close_codes import RESTART_MS
+from server.wire.rpc import MethodTable
+from server.wire.rpc_session import RateBound
+from server.wire.ws import Sockets, WsLimits
 
 NOWHERE = Scope(None, None)
 SPREAD_S = 1.0

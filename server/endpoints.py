@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from control_tower.commands import Caller
 from control_tower.errors import InvalidParams, NotFound
-from server.auth import acting_as
+from server.access.auth import acting_as
 from server.errors import InvalidRequest, MethodNotFound, ParseError, TooLarge, UnsupportedMediaType
 from server.json_text import clean
 from server.services import Services

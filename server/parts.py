@@ -26,11 +26,11 @@ from control_tower.store import Occupant, SqliteStore, ThreadedStore
 from events.log import Publish
 from events.payloads import JsonObject
 from server import logging
-from server.auth import Verifier
-from server.auth_jwt import JwtVerifier
-from server.auth_keys import Keyring
-from server.database_check import check_database
-from server.health import Check, Finding, LoopLag, check_disk
+from server.access.auth import Verifier
+from server.access.auth_jwt import JwtVerifier
+from server.access.auth_keys import Keyring
+from server.figures.database_check import check_database
+from server.figures.health import Check, Finding, LoopLag, check_disk
 from server.services import Services
 from server.settings import Settings, SettingsError
 

@@ -14,18 +14,18 @@ from control_tower.sessions import Sessions
 from events.hub import Hub
 from events.log import LogReader
 from events.payloads import JsonObject
-from server.alignment import Records
-from server.health import Check
-from server.http_figures import HttpFigures
-from server.limits import SubmitRates
+from server.access.limits import SubmitRates
+from server.figures.alignment import Records
+from server.figures.health import Check
+from server.figures.http_figures import HttpFigures
 from server.settings import Settings
 from server.shared import Shared
 from server.sse import EventStreams
 
 if TYPE_CHECKING:
     from control_tower.tower import Tower
-    from server.auth import Gate
-    from server.auth_keys import Keyring
+    from server.access.auth import Gate
+    from server.access.auth_keys import Keyring
     from server.imports import Importer
 
 

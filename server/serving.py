@@ -23,10 +23,10 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from server.hosts import base_url, ip_of
+from server.access.hosts import base_url, ip_of
 from server.http_protocol import BoundedHttpProtocol
 from server.settings import Settings, SettingsError
-from server.ws_protocol import TowerProtocol
+from server.wire.ws_protocol import TowerProtocol
 
 FATAL_EXIT_CODE = 74
 """EX_IOERR: the store can't be trusted any more."""

@@ -33,7 +33,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from server.hosts import is_loopback, without_password
+from server.access.hosts import is_loopback, without_password
 
 PREFIX = "TOWER_"
 

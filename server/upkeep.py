@@ -18,7 +18,7 @@ from control_tower.store import ThreadedStore
 from control_tower.tower import Tower
 from events.hub import Hub
 from events.payloads import JsonObject
-from server.auth import LOCAL
+from server.access.auth import LOCAL
 from server.settings import Settings
 
 REASON = "its session is erased"

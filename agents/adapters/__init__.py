@@ -16,7 +16,7 @@ from agents.errors import RegistrationError
 from agents.namesake import NO_ROOM
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 __all__ = ["adapt"]
 

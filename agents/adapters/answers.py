@@ -7,7 +7,7 @@ from agents.bounds import OutOfBounds, storable
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 MAX_HISTORY = 20
 SPOKEN = ("ai", "AIMessageChunk")

@@ -8,10 +8,10 @@ from agents.adapters.charged import MODEL_CALL, charged_step, reported
 from agents.bounds import storable
 from agents.program import Form, form_of
 from agents.threads import AGENT_THREADS
-from control_tower.calls import Spent
+from control_tower.execution.calls import Spent
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 
 def from_callable(

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from control_tower.calls import FunctionCall, Kind
-from control_tower.quotas import ResourceUsage
+from control_tower.execution.calls import FunctionCall, Kind
+from control_tower.quota.quotas import ResourceUsage
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 TOOL_CALL = ResourceUsage(tool_calls=1)
 MODEL_CALL = ResourceUsage(llm_calls=1)
@@ -28,8 +28,8 @@ async def charged_step(
     Args:
         ctx: the mission's.
         name: the step's.
-        fn: what to run; it returns its output, or :class:`control_tower.calls.Spent` to have
-            charged what it used.
+        fn: what to run; it returns its output, or :class:`~control_tower.execution.calls.Spent`
+            to have charged what it used.
         argument: a JSON value.
         reserve: what it will use, as far as can be told.
         idempotent: whether it may run again after a crash in the middle of it.

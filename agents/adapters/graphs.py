@@ -16,7 +16,7 @@ from agents.bounds import storable
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 MODES = ["messages", "updates", "values"]
 INTERRUPT = "__interrupt__"

@@ -16,13 +16,13 @@ from agents.adapters.charged import MODEL_CALL, charged_step
 from agents.adapters.checkpoints import keeps_differences, new_memory, packed, unpack
 from agents.bounds import storable
 from agents.llm import prices
-from control_tower.calls import Kind, Spent
-from control_tower.outcomes import agent_error_of
-from control_tower.quotas import ResourceUsage
+from control_tower.execution.calls import Kind, Spent
+from control_tower.execution.outcomes import agent_error_of
+from control_tower.quota.quotas import ResourceUsage
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 MODES = ["messages", "updates"]
 INTERRUPT = "__interrupt__"

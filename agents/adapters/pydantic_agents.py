@@ -21,13 +21,13 @@ from agents.errors import RegistrationError
 from agents.llm.failures import failure_of
 from agents.llm.library import LIBRARY, finish_of, library_messages, stream_texts
 from agents.llm.turns import MODEL_RETRIES, Brought, BroughtTurn
-from control_tower.calls import Kind, Spent
 from control_tower.errors import AgentError, agent_error
+from control_tower.execution.calls import Kind, Spent
 from control_tower.ports import EffectContext
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 _SEEN = {
     "system-prompt": ("content",),

@@ -22,7 +22,7 @@ from agents.errors import (
 from agents.registry import Registry
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 MAX_COUNT = 10_000
 MAX_STEPS = 5_000

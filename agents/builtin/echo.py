@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agents.registry import Registry
 
 if TYPE_CHECKING:
-    from control_tower.context import Context
+    from control_tower.execution.context import Context
 
 MAX_TOKENS = 100_000
 BATCH = 64

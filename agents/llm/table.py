@@ -16,7 +16,7 @@ from agents.registry import Registry
 from agents.tool_spec import ToolSpec
 from control_tower.errors import AgentError, ModelFailed
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.quotas import ResourceUsage
 from events.payloads import JsonObject
 
 DEFAULT_OUTPUT_TOKENS = 1_024

@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, select
 
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.quotas import ResourceUsage
 from control_tower.records import UserDay
 from control_tower.store.statements import Connection, Query, conflicting
 from control_tower.store.tables import user_usage, users

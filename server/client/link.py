@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from events.payloads import JsonObject
 from server.client.errors import CLOSED, DISCONNECTED, ClientError
 from server.client.messages import Event
-from server.close_codes import BASE_S, CAP_S, POLICIES, Policy
+from server.wire.close_codes import BASE_S, CAP_S, POLICIES, Policy
 
 HINT_CAP_S: Final = 60.0
 SETTLED_S: Final = 5.0

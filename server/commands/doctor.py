@@ -24,7 +24,7 @@ from server.commands.place import Place, placed
 from server.commands.serve import settings_table
 from server.commands.server_check import examine_server
 from server.commands.terminal import loaded, out
-from server.health import MIN_FREE_BYTES
+from server.figures.health import MIN_FREE_BYTES
 from server.pages import static_dir
 from server.serving import listen
 from server.settings import Settings, SettingsError

@@ -7,7 +7,7 @@ import typer
 from control_tower.erasure import Eraser
 from control_tower.sessions import Sessions
 from control_tower.store import ThreadedStore
-from server.auth import LOCAL
+from server.access.auth import LOCAL
 from server.clock import SystemClock, UlidIds
 from server.commands.own_store import server_or_folder, with_own_store
 from server.commands.place import Place, placed

@@ -10,7 +10,7 @@ import typer
 
 from control_tower.store import ThreadedStore
 from events.payloads import JsonObject
-from server.auth_keys import Keyring, key_json
+from server.access.auth_keys import Keyring, key_json
 from server.clock import SystemClock
 from server.commands.listing import AsJson, show, show_json
 from server.commands.own_store import server_or_folder, with_own_store

@@ -8,7 +8,8 @@ from control_tower.audit import StoreFigures
 from control_tower.commands import Caller
 from events.payloads import JsonObject
 from events.times import rfc3339_or_none
-from server.alignment import (
+from server.endpoints import Call, Endpoint, Query, json_reply
+from server.figures.alignment import (
     Records,
     calls_journaled,
     ends_told_once,
@@ -18,8 +19,7 @@ from server.alignment import (
     seen_calls,
     settled,
 )
-from server.endpoints import Call, Endpoint, Query, json_reply
-from server.memory_layers import probed
+from server.figures.memory_layers import probed
 from server.rest.governance import BASE, GovernanceReply, ToolHealthReply, overview_json, tool_json
 from server.rest.shapes import Reply
 from server.services import Services

@@ -11,7 +11,7 @@ from events.errors import BadTopic
 from events.topics import build_filters
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply
-from server.rpc_connection import check_topic
+from server.wire.rpc_connection import check_topic
 
 LAST_EVENT_ID = "last-event-id"
 MAX_OFFSET = 2**63 - 1

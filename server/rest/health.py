@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from events.times import rfc3339
 from server.endpoints import Call, Endpoint, Query, json_reply
-from server.health import readiness
+from server.figures.health import readiness
 from server.rest.shapes import Reply
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from control_tower.errors import Forbidden
-from server.auth_keys import key_json
+from server.access.auth_keys import key_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply
 

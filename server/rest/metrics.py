@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from server.endpoints import Call, Endpoint, Query, json_reply
-from server.metrics import TowerCollector, prometheus_text
+from server.figures.metrics import TowerCollector, prometheus_text
 from server.rest.shapes import Reply
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

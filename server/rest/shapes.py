@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from control_tower.canonical import sha256_hex
 from control_tower.commands import QuotaIncrease, Submission
 from control_tower.errors import InvalidParams
-from control_tower.quotas import ResourceQuota
+from control_tower.execution.canonical import sha256_hex
+from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority
 from server.endpoints import WHOLE, Body, Query
 from server.json_text import check_free

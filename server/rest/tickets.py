@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from server.auth import TICKET_S
+from server.access.auth import TICKET_S
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Reply
 

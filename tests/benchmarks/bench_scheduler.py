@@ -16,8 +16,8 @@ from heapq import heappop, heappush
 from rich.console import Console
 from rich.table import Table
 
-from control_tower.ready_queue import Grant, ReadyQueue
 from control_tower.records import Priority
+from control_tower.schedule.ready_queue import Grant, ReadyQueue
 
 SLOTS = 256
 SIMULATED_S = 60.0

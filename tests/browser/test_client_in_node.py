@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from server.close_codes import POLICIES
+from server.wire.close_codes import POLICIES
 from tests.browser.tower_process import TowerProcess
 
 HERE = Path(__file__).parent

@@ -8,9 +8,9 @@ import pytest
 
 from events.payloads import EVENT_TYPES
 from server.app import Running
-from server.asyncapi import METHODS
-from server.close_codes import POLICIES
 from server.errors import CODES
+from server.reference.asyncapi import METHODS
+from server.wire.close_codes import POLICIES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

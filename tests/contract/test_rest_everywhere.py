@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from server.endpoints import Endpoint
-from server.openapi import TEXTS
+from server.reference.openapi import TEXTS
 from server.rest import ENDPOINTS
 from tests.contract.rest_app import open_app, problem_of
 

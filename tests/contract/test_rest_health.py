@@ -15,7 +15,7 @@ from control_tower.store.migrations import SCHEMA
 from control_tower.unit import StoreFailed, Unit
 from events.topics import build_filters
 from server.app import Running
-from server.database_check import check_database
+from server.figures.database_check import check_database
 from tests.contract.rest_app import open_app, problem_of
 from tests.contract.test_rest_auth import SECRET, signed
 from tests.contract.test_rest_missions import fits, run

@@ -16,7 +16,7 @@ from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from events.times import instant_of
-from server import openapi
+from server.reference import openapi
 from server.rest import ENDPOINTS
 from tests.integration.tower_process import TowerProcess
 

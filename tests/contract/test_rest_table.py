@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server import openapi
+from server.reference import openapi
 from server.rest import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]

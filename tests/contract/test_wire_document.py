@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from events.payloads import EPHEMERAL_TYPES, EVENT_TYPES, TERMINAL_TYPES
-from server import asyncapi, wire_page
-from server.asyncapi import METHODS
-from server.close_codes import POLICIES, Close, close_reason
 from server.errors import CODES, HTTP_ONLY
-from server.rpc import MethodTable
+from server.reference import asyncapi, wire_page
+from server.reference.asyncapi import METHODS
 from server.services import Services
+from server.wire.close_codes import POLICIES, Close, close_reason
+from server.wire.rpc import MethodTable
 
 SUBMIT = (
     "agent? profile? session_id? inputs? priority? quota? deadline_s? start_at? on_busy? "

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from server.client.link import NETWORK, policy_of
-from server.close_codes import POLICIES
+from server.wire.close_codes import POLICIES
 from tests.integration.tower_process import ROOT, TowerProcess
 
 pytestmark = pytest.mark.slow

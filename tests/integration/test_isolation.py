@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from events.topics import KINDS
-from server.asyncapi import METHODS
+from server.reference.asyncapi import METHODS
 from server.rest import ENDPOINTS
 from tests.integration.tower_process import TowerProcess, Wire, wire
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.asyncapi import METHODS
+from server.reference.asyncapi import METHODS
 from tests.integration.tower_process import Refused, TowerProcess, Wire, wire
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.rpc_session import RateBound
-from server.ws import WsLimits
+from server.wire.rpc_session import RateBound
+from server.wire.ws import WsLimits
 from tests.integration.ws_rig import PING, TEXT, frame, running, until
 
 

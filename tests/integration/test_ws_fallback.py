@@ -13,7 +13,7 @@ from control_tower.commands import Caller
 from events.hub import Hub, HubLimits
 from events.payloads import MissionStarted
 from events.turns import LoopTurns
-from server.ws import Sockets
+from server.wire.ws import Sockets
 from tests.integration.ws_rig import M1, Methods
 from tests.unit.events.fakes import MemoryLog
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from server.asyncapi import METHODS
-from server.close_codes import POLICIES
+from server.reference.asyncapi import METHODS
+from server.wire.close_codes import POLICIES
 from tests.faults.herd import HEAD
 from tests.integration.tower_process import TowerProcess, Wire, wire
 from tests.integration.ws_rig import frame

@@ -12,8 +12,8 @@ from websockets.server import ServerProtocol
 from events.hub import HubLimits
 from events.liveness import LivenessLimits
 from events.subscribers import Subscriber
-from server.ws import WsLimits
-from server.ws_protocol import TowerProtocol
+from server.wire.ws import WsLimits
+from server.wire.ws_protocol import TowerProtocol
 from tests.integration.ws_rig import CLOSE, PING, PONG, TEXT, frame, running, until
 
 FAST = LivenessLimits(sweep_every_s=0.1, ping_every_s=0.3, pong_within_s=0.3, stall_s=0.5)

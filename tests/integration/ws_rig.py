@@ -20,9 +20,9 @@ from events.payloads import MissionStarted
 from events.topics import build_filters
 from events.turns import LoopTurns
 from server.http_protocol import BoundedHttpProtocol
-from server.rpc_session import Ack, Method
-from server.ws import Connection, Sockets, WsLimits
-from server.ws_protocol import TowerProtocol
+from server.wire.rpc_session import Ack, Method
+from server.wire.ws import Connection, Sockets, WsLimits
+from server.wire.ws_protocol import TowerProtocol
 from tests.unit.events.fakes import MemoryLog, scope_of
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -71,7 +71,7 @@ class Desk:
 
 
 class Model:
-    """What :class:`control_tower.ready_queue.ReadyQueue` promises."""
+    """What :class:`control_tower.schedule.ready_queue.ReadyQueue` promises."""
 
     def __init__(self, slots: int, per_user: int | None, weights: dict[str, float]) -> None:
         self.slots = slots

@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from control_tower.accounts import (
+from control_tower.commands import QuotaIncrease
+from control_tower.quota.accounts import (
     NOTHING,
     Account,
     Admitted,
@@ -15,8 +16,7 @@ from control_tower.accounts import (
     OverLimit,
     QuotaWarning,
 )
-from control_tower.commands import QuotaIncrease
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 
 COUNTED = ("llm_calls", "tool_calls", "children", "events")
 MEASURED = ("input_tokens", "output_tokens")

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from control_tower.journal import Divergence, Journal, with_offset
+from control_tower.execution.journal import Divergence, Journal, with_offset
 from control_tower.records import StepRecord, StepStatus
 
 STEPS = ["1", "2", "3.1.1", "3.2.1", "3.2.2", "4"]

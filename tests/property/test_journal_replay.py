@@ -14,10 +14,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_tower.calls import Call, Emit, Kind
-from control_tower.journal import Divergence, Journal
+from control_tower.execution.calls import Call, Emit, Kind
+from control_tower.execution.journal import Divergence, Journal
+from control_tower.execution.run import Run
 from control_tower.records import StepRecord, StepStatus
-from control_tower.run import Run
 from tests.rig.virtual_loop import VirtualLoop
 
 Tree = list["str | list[Tree]"]

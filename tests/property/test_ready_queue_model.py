@@ -12,10 +12,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from control_tower import fair_share
 from control_tower.errors import KernelBug
-from control_tower.ready_queue import ReadyQueue
 from control_tower.records import Priority
+from control_tower.schedule import fair_share
+from control_tower.schedule.ready_queue import ReadyQueue
 from tests.property.ready_queue_model import LEVELS, Model, Place
 
 USERS = ["ann", "bob", "cem", "dov"]

@@ -6,10 +6,10 @@ from itertools import count, cycle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_tower.fair_share import SLACK_S
-from control_tower.ready_queue import ReadyQueue
 from control_tower.records import Priority
-from control_tower.seats import AGEING_STEP_S, START_CHARGE_S
+from control_tower.schedule.fair_share import SLACK_S
+from control_tower.schedule.ready_queue import ReadyQueue
+from control_tower.schedule.seats import AGEING_STEP_S, START_CHARGE_S
 
 LEVELS = list(Priority)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from control_tower.errors import KernelBug
-from control_tower.session_gate import SessionGate
+from control_tower.schedule.session_gate import SessionGate
 
 SESSIONS = ["s1", "s2"]
 PIDS = [f"m{number}" for number in range(6)]

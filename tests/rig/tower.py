@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from control_tower.commands import Caller, Submission
-from control_tower.context import Context
 from control_tower.errors import ModelFailed, ToolInvalid
+from control_tower.execution.context import Context
+from control_tower.execution.run import CLOSE_GRACE_S
 from control_tower.limits import TowerLimits
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn, Profile, ToolPlan
-from control_tower.quotas import ResourceUsage
-from control_tower.run import CLOSE_GRACE_S
+from control_tower.quota.quotas import ResourceUsage
 from control_tower.store import InlineStore
 from control_tower.tower import Tower
 from events.types import Committed, Ephemeral

@@ -20,7 +20,7 @@ from control_tower.commands import (
 from control_tower.errors import Conflict, NotFound, Refusal
 from control_tower.interrupts import answer_json
 from control_tower.ports import InterruptQuery, MissionQuery
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority
 from control_tower.tower import Tower
 from tests.simulation.chance import Chance

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from tests.simulation.chance import Chance
 
 AGENTS = 9

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from control_tower.context import Child, Context
 from control_tower.errors import AgentError, QuotaExceeded
+from control_tower.execution.context import Child, Context
 from tests.simulation.plans import (
     Approve,
     Ask,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from control_tower.context import Context
 from control_tower.errors import (
     AgentError,
     BreakerOpen,
@@ -18,8 +17,9 @@ from control_tower.errors import (
     ToolFailed,
     ToolInvalid,
 )
+from control_tower.execution.context import Context
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn, ToolPlan
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.quotas import ResourceUsage
 from control_tower.records import FileRecord
 from control_tower.unit import SaveFile
 from tests.simulation.chance import Chance

@@ -10,8 +10,8 @@ from unittest import mock
 
 import structlog
 
-from control_tower import context as context_module
 from control_tower.commands import Caller
+from control_tower.execution import context as context_module
 from control_tower.limits import TowerLimits
 from control_tower.store.engine import connect_writer
 from control_tower.store.migrations import prepare

@@ -1,6 +1,6 @@
 /**
  * Which WebSocket close codes a client reconnects after, and how: one table, the same as the server's
- * (`server/close_codes.py`; a test compares them), with the codes that only networks and proxies make.
+ * (`server/wire/close_codes.py`; a test compares them), with the codes that only networks and proxies make.
  *
  * Where a frame of ours is what the server closed for, nothing is tried again by itself: sending it once more would
  * only be closed once more.

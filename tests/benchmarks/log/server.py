@@ -25,7 +25,7 @@ from events.types import Scope, draft
 from server import interpreter
 from server.app import create_app, running
 from server.settings import Settings
-from server.ws_protocol import TowerProtocol
+from server.wire.ws_protocol import TowerProtocol
 from tests.benchmarks.log.instants import Instants
 from tests.benchmarks.obey import Orders, obey_under_uvicorn, run
 

@@ -36,7 +36,7 @@ from control_tower.unit import (
 from events.log import LogReader
 from events.payloads import MissionProgress, NodeJoined
 from events.types import Committed, Draft, Ephemeral, Scope, draft
-from server.auth_keys import KeyStore
+from server.access.auth_keys import KeyStore
 
 
 class StoreAndLog(Store, LogReader, ErasingStore, AgingStore, KeyStore, Protocol):

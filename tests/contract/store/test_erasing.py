@@ -8,7 +8,7 @@ import pytest
 
 from control_tower.erasure import Eraser
 from control_tower.ports import InterruptQuery, MissionQuery, SessionQuery
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.quotas import ResourceUsage
 from control_tower.records import ApiKeyRecord, StepStatus, UserDay
 from control_tower.states import Outcome, State
 from control_tower.store import pieces

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from control_tower.ports import InterruptQuery, MissionQuery, SessionQuery
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import (
     InterruptKind,
     InterruptStatus,

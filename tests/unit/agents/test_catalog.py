@@ -11,7 +11,7 @@ from agents.llm.mock import MockProvider
 from agents.registry import Registry
 from agents.runtime import create_mission_runtime
 from control_tower.ports import EffectContext, Profile
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 
 
 def test_the_default_agent_depends_on_having_a_model() -> None:

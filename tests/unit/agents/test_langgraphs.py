@@ -15,7 +15,7 @@ from langgraph.types import interrupt
 from agents import adapt
 from agents.registry import Registry
 from control_tower.commands import ClarificationAnswer, ConfirmationAnswer, DecisionAnswer
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from tests.rig.tower import ALICE
 from tests.unit.agents.test_on_the_tower import Island
 

@@ -15,7 +15,7 @@ from agents.llm.table import ModelTable
 from agents.registry import Registry
 from agents.secret import Secret
 from control_tower.commands import ClarificationAnswer, ConfirmationAnswer, Submission
-from control_tower.context import Context
+from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
 from control_tower.store import InlineStore
 from control_tower.tower import Tower

@@ -2,7 +2,9 @@
 
 import pytest
 
-from control_tower.accounts import (
+from control_tower.commands import QuotaIncrease
+from control_tower.errors import KernelBug
+from control_tower.quota.accounts import (
     COST_SLACK,
     LIMITS,
     NOTHING,
@@ -13,9 +15,7 @@ from control_tower.accounts import (
     OverLimit,
     QuotaWarning,
 )
-from control_tower.commands import QuotaIncrease
-from control_tower.errors import KernelBug
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 
 ONE_TURN = ResourceUsage(llm_calls=1, input_tokens=100, output_tokens=50, events=2)
 ONE_CALL = ResourceUsage(tool_calls=1, events=2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from control_tower.context import Context
+from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
 from control_tower.records import InterruptKind, StepRecord
 from control_tower.store import InlineStore

@@ -12,7 +12,6 @@ from control_tower.commands import (
     DecisionAnswer,
     QuotaIncrease,
 )
-from control_tower.context import Context
 from control_tower.errors import (
     BreakerOpen,
     ChildFailed,
@@ -29,8 +28,9 @@ from control_tower.errors import (
     ToolRefused,
     ToolTimeout,
 )
+from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from tests.rig.tower import ALICE, BOB, OPERATOR, World
 
 

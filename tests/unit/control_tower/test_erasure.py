@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from control_tower.commands import Caller
-from control_tower.context import Context
 from control_tower.erasure import Eraser, cancel_all
 from control_tower.errors import Forbidden, NotFound, Unavailable
+from control_tower.execution.context import Context
 from control_tower.sessions import Sessions
 from control_tower.unit import StoreFailed, Unit
 from tests.rig.tower import ALICE, BOB, OPERATOR, World

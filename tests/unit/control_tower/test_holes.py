@@ -12,12 +12,12 @@ from control_tower.commands import (
     DecisionAnswer,
     Submission,
 )
-from control_tower.context import Context
 from control_tower.errors import Conflict, InvalidParams, NotFound, Unavailable
+from control_tower.execution.context import Context
+from control_tower.execution.outcomes import EVENT_LIMIT_BYTES, PREVIEW_CHARACTERS
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
-from control_tower.outcomes import EVENT_LIMIT_BYTES, PREVIEW_CHARACTERS
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from tests.rig.tower import ALICE, BOB, OPERATOR, World
 
 TERMINAL = {

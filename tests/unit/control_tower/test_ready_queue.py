@@ -3,9 +3,9 @@
 import pytest
 
 from control_tower.errors import KernelBug
-from control_tower.fair_share import Level
-from control_tower.ready_queue import Grant, ReadyQueue
 from control_tower.records import Priority
+from control_tower.schedule.fair_share import Level
+from control_tower.schedule.ready_queue import Grant, ReadyQueue
 
 REALTIME, HIGH, NORMAL, LOW, IDLE = Priority
 

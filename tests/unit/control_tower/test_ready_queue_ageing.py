@@ -1,9 +1,9 @@
 """Ageing: what waits rises, a line at a time, and keeps what it got."""
 
-from control_tower.ageing import AGEING_BATCH
-from control_tower.ready_queue import Grant, ReadyQueue
 from control_tower.records import Priority
-from control_tower.seats import AGEING_STEP_S
+from control_tower.schedule.ageing import AGEING_BATCH
+from control_tower.schedule.ready_queue import Grant, ReadyQueue
+from control_tower.schedule.seats import AGEING_STEP_S
 
 REALTIME, HIGH, NORMAL, LOW, IDLE = Priority
 

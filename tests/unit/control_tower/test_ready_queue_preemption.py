@@ -1,7 +1,7 @@
 """Preemption: who has to yield, to whom, and how often at most."""
 
-from control_tower.ready_queue import MIN_RUN_S, ReadyQueue
 from control_tower.records import Priority
+from control_tower.schedule.ready_queue import MIN_RUN_S, ReadyQueue
 
 REALTIME, HIGH, NORMAL, LOW, IDLE = Priority
 

@@ -15,12 +15,12 @@ from control_tower.commands import (
     QuotaIncrease,
     Submission,
 )
-from control_tower.context import Context
 from control_tower.errors import ModelFailed, Parked, QuotaExceeded, ToolFailed
-from control_tower.journal import Divergence
+from control_tower.execution.context import Context
+from control_tower.execution.journal import Divergence
 from control_tower.limits import TowerLimits
 from control_tower.ports import EffectContext, InterruptQuery, ModelRequest, ModelTurn
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority, StepRecord, StepStatus
 from control_tower.unit import StoreFailed, Unit
 from tests.rig.tower import ALICE, Modelling, World

@@ -6,8 +6,8 @@ import pytest
 
 from control_tower import ControlTower, Envelope, ResourceQuota, SchedulingPriority
 from control_tower.commands import DecisionAnswer
-from control_tower.context import Context
 from control_tower.errors import Conflict
+from control_tower.execution.context import Context
 from tests.rig.tower import World
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from control_tower.commands import ClarificationAnswer, Submission
-from control_tower.context import Context
 from control_tower.errors import Busy, Conflict, Forbidden, NotFound, QuotaRefused
+from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
-from control_tower.quotas import ResourceQuota
+from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority
 from tests.rig.tower import ALICE, BOB, OPERATOR, World
 

@@ -3,7 +3,7 @@
 import pytest
 
 from control_tower.errors import KernelBug
-from control_tower.session_gate import SessionGate
+from control_tower.schedule.session_gate import SessionGate
 
 
 def test_one_mission_holds_a_session() -> None:

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import asyncio
-from control_tower import run
+from control_tower.execution import run
 
 async def stubborn():
     while True:

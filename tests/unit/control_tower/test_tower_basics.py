@@ -3,8 +3,8 @@
 import asyncio
 
 from control_tower.commands import ClarificationAnswer, ConfirmationAnswer
-from control_tower.context import Context
 from control_tower.errors import ToolRefused
+from control_tower.execution.context import Context
 from tests.rig.tower import ALICE, World
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from agents.witness import Sighting, Witness
 from control_tower.audit import CallProof, FailedStep, MissionAudit, ToolCallRecord
-from control_tower.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.states import Outcome
-from server.alignment import (
+from server.figures.alignment import (
     SETTLING_S,
     SHOWN,
     Indicator,

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from control_tower.commands import Caller
 from control_tower.errors import Forbidden, RateLimited
-from server.auth import (
+from server.access.auth import (
     LOCAL,
     MAX_TICKETS,
     NOBODY,
@@ -24,7 +24,7 @@ from server.auth import (
     acting_as,
     bearer,
 )
-from server.auth_jwt import JwtVerifier
+from server.access.auth_jwt import JwtVerifier
 from server.errors import Unauthenticated
 from server.settings import SettingsError, load
 

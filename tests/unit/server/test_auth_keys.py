@@ -11,12 +11,12 @@ from control_tower.errors import NotFound
 from control_tower.records import ApiKeyRecord
 from control_tower.store import InlineStore
 from control_tower.unit import Unit
-from server.admission import Admission
-from server.auth import Credential, Gate
-from server.auth_keys import REMEMBERED_S, TOUCHED_EVERY_S, Keyring, hash_of
-from server.close_codes import Close
+from server.access.admission import Admission
+from server.access.auth import Credential, Gate
+from server.access.auth_keys import REMEMBERED_S, TOUCHED_EVERY_S, Keyring, hash_of
 from server.errors import Unauthenticated
 from server.settings import load
+from server.wire.close_codes import Close
 from tests.contract.store.kit import Recorder
 
 NOW = 1_800_000_000.0

@@ -5,7 +5,7 @@ import pytest
 from server.client import ClientError, Event, Texts
 from server.client.calls import CallBook
 from server.client.link import Link, Over, Wait, delay_s, hint_s, of_status, policy_of
-from server.close_codes import POLICIES
+from server.wire.close_codes import POLICIES
 
 HELLO = {"epoch": "e1", "limits": {"max_frame_bytes": 200}}
 

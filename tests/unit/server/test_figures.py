@@ -8,12 +8,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from control_tower.errors import ModelFailed
 from control_tower.ports import EffectContext, ModelRequest, ModelTurn
-from control_tower.quotas import ResourceUsage
+from control_tower.quota.quotas import ResourceUsage
 from events.payloads import JsonObject, MissionFailed
 from events.types import Committed, Scope, draft
-from server.http_figures import BOUNDS_S, HttpFigures
-from server.metrics import CountedModels, Counts, prometheus_text
-from server.mission_line import say_ended
+from server.figures.http_figures import BOUNDS_S, HttpFigures
+from server.figures.metrics import CountedModels, Counts, prometheus_text
+from server.figures.mission_line import say_ended
 
 
 class Models:

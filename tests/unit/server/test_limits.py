@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_tower.errors import RateLimited
-from server.limits import MAX_IDLE_USERS, SubmitRates
+from server.access.limits import MAX_IDLE_USERS, SubmitRates
 
 
 def test_a_minute_has_so_many_and_no_more() -> None:

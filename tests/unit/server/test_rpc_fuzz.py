@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.close_codes import Close
-from server.rpc import MethodTable
-from server.rpc_session import MAX_STRIKES, Received, RpcSession
 from server.services import Services
+from server.wire.close_codes import Close
+from server.wire.rpc import MethodTable
+from server.wire.rpc_session import MAX_STRIKES, Received, RpcSession
 
 TABLE = MethodTable(
     cast("Services", type("NoServices", (), {"tower": 0, "sessions": 0, "eraser": 0}))

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from msgspec import inspect as shape
 
 from control_tower.commands import Submission
-from server import rpc_params
 from server.rest.shapes import body_sha256
-from server.rpc import MethodTable
-from server.rpc_session import RpcSession
 from server.services import Services
+from server.wire import rpc_params
+from server.wire.rpc import MethodTable
+from server.wire.rpc_session import RpcSession
 
 WIRE = {
     "hello", "ping", "subscribe", "unsubscribe", "mission.submit", "mission.get",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from control_tower.errors import Conflict, NotFound, RateLimited
 from events.errors import BadTopic
-from server.close_codes import POLICIES, Close
-from server.rpc_session import (
+from server.wire.close_codes import POLICIES, Close
+from server.wire.rpc_session import (
     Ack,
     Method,
     RateBound,

@@ -1,6 +1,6 @@
 """Rates of ``tower.status``, under a clock of the test's own."""
 
-from server.throughput import WINDOW_S, Throughput
+from server.figures.throughput import WINDOW_S, Throughput
 
 
 def test_rates_reach_back_over_the_window() -> None:

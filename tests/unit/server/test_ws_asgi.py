@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from events.frames import PING, text_frame
-from server.ws_asgi import AsgiChannel
+from server.wire.ws_asgi import AsgiChannel
 
 
 class Server:

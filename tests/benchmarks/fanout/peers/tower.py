@@ -10,9 +10,9 @@ from events.hub import Hub
 from events.log import Page
 from events.topics import Filter
 from events.turns import LoopTurns
-from server.rpc_session import Ack, Method
-from server.ws import Connection, Sockets
-from server.ws_protocol import TowerProtocol
+from server.wire.rpc_session import Ack, Method
+from server.wire.ws import Connection, Sockets
+from server.wire.ws_protocol import TowerProtocol
 from tests.benchmarks.fanout.bursts import orders_of
 from tests.benchmarks.fanout.messages import FIRST_OFFSET, make_event
 from tests.benchmarks.obey import obey_under_uvicorn, run

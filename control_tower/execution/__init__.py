@@ -1,0 +1,1 @@
+"""Durable execution: a program, its calls, their journal and their effects."""

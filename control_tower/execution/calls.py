@@ -1,0 +1,175 @@
+"""System calls: what a program asks the tower for.
+
+A call's ``identity`` is what the program asked and is hashed into the journal; its ``arguments``
+are what people see and what runs. ``request`` carries the same for the kernel, with the
+functions and bytes that JSON can't hold.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from control_tower.errors import AgentError
+from control_tower.execution.canonical import sha256_hex
+from control_tower.ports import ModelRequest, ToolPlan
+from control_tower.quota.accounts import NOTHING
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
+from control_tower.records import StepRecord
+from events.payloads import JsonObject
+from events.types import Json
+
+
+class Kind(StrEnum):
+    """The kinds of system call, as the journal names them (tower.md)."""
+
+    LLM = "llm"
+    TOOL = "tool"
+    STEP = "step"
+    SLEEP = "sleep"
+    CONFIRM = "confirm"
+    CLARIFY = "clarify"
+    SPAWN = "spawn"
+    JOIN = "join"
+    HISTORY = "history"
+    EMIT = "emit"
+    ARTIFACT = "artifact"
+    NOW = "now"
+    RANDOM = "random"
+    UUID = "uuid"
+
+
+@dataclass(slots=True, frozen=True)
+class FunctionCall:
+    """``ctx.step``: any function of the program, run once. ``reserve``: what it may use."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    idempotent: bool
+    reserve: ResourceUsage = NOTHING
+
+
+@dataclass(slots=True, frozen=True)
+class Spent:
+    """What a step's function may return to have charged what it used; ``error``: it failed."""
+
+    output: Any
+    usage: ResourceUsage
+    error: AgentError | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Sleep:
+    """``ctx.sleep``."""
+
+    seconds: float
+
+
+@dataclass(slots=True, frozen=True)
+class Confirm:
+    """``ctx.confirm``."""
+
+    message: str
+    details: JsonObject
+
+
+@dataclass(slots=True, frozen=True)
+class Clarify:
+    """``ctx.clarify``."""
+
+    question: str
+    options: tuple[str, ...] | None
+    strict: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Spawn:
+    """``ctx.spawn``."""
+
+    agent: str
+    mission: str
+    quota: ResourceQuota | None
+
+
+@dataclass(slots=True, frozen=True)
+class Join:
+    """``child.result()``."""
+
+    child_pid: str
+
+
+@dataclass(slots=True, frozen=True)
+class History:
+    """``ctx.history``."""
+
+    limit: int
+
+
+@dataclass(slots=True, frozen=True)
+class Emit:
+    """``ctx.emit``."""
+
+    name: str
+    fields: JsonObject
+
+
+@dataclass(slots=True, frozen=True)
+class Artifact:
+    """``ctx.artifact``."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+@dataclass(slots=True, frozen=True)
+class Rejected:
+    """A call that can't be made: unknown tool, arguments that do not fit, no such model."""
+
+    code: str
+    message: str
+
+
+Request: TypeAlias = (
+    ToolPlan
+    | ModelRequest
+    | FunctionCall
+    | Sleep
+    | Confirm
+    | Clarify
+    | Spawn
+    | Join
+    | History
+    | Emit
+    | Artifact
+    | Rejected
+)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call in flight: made by the program in this run, its outcome not yet delivered."""
+
+    step: str
+    kind: Kind
+    name: str
+    identity: Json
+    arguments: Json
+    request: Request
+    outcome: "asyncio.Future[StepRecord]"
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sha256 = sha256_hex(self.kind, self.name, self.identity)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an attempt cut short may simply be made again."""
+        match self.request:
+            case ToolPlan(idempotent=idempotent, staged=staged):
+                return idempotent or staged
+            case FunctionCall(idempotent=idempotent):
+                return idempotent
+            case _:
+                return True

@@ -1,0 +1,1 @@
+"""How the server is: health, metrics, the dashboard's layers and checks, and the log's lines."""

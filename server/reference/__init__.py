@@ -1,0 +1,1 @@
+"""What describes the server: the documents for programs, and their readable pages."""

@@ -1,0 +1,1 @@
+"""The socket `/ws`: connections, their JSON-RPC sessions, and the methods."""
