@@ -6,10 +6,11 @@ functions and bytes that JSON can't hold.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from control_tower.errors import AgentError
 from control_tower.execution.canonical import sha256_hex
@@ -19,6 +20,11 @@ from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import StepRecord
 from events.payloads import JsonObject
 from events.types import Json
+
+_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_PART: Final = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
+# RFC 9110, section 8.3.1; parameters are taken as any visible text of one line.
+_MEDIA_TYPE: Final = re.compile(rf"{_PART}/{_PART}(?: ?;[\x20-\x7e]{{1,200}})?")
 
 
 class Kind(StrEnum):
@@ -116,11 +122,21 @@ class Emit:
 
 @dataclass(slots=True, frozen=True)
 class Artifact:
-    """``ctx.artifact``."""
+    """``ctx.artifact``. Both texts become parts of HTTP's own: a path's last part, and a header.
+
+    Raises:
+        ValueError: for a name or a media type that can't be.
+    """
 
     name: str
     content: bytes
     media_type: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in {".", ".."}:
+            raise ValueError("an artifact's name has 1 to 200 characters, none of them a slash")
+        if not _MEDIA_TYPE.fullmatch(self.media_type):
+            raise ValueError("an artifact's media type is one such as text/plain; charset=utf-8")
 
 
 @dataclass(slots=True, frozen=True)

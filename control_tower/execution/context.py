@@ -338,7 +338,11 @@ class Context:
     async def artifact(
         self, name: str, content: str | bytes, media_type: str = "text/plain"
     ) -> None:
-        """Store a named result that people can open."""
+        """Store a named result that people can open; one of the same name is replaced.
+
+        Raises:
+            ValueError: for a name that is no part of a path, or a media type that is none.
+        """
         body = content.encode() if isinstance(content, str) else content
         digest = hashlib.sha256(body).hexdigest()
         asked: JsonObject = {"name": name, "media_type": media_type, "sha256": digest}

@@ -7,6 +7,7 @@ themselves are started by the kernel once their intent is committed.
 
 from dataclasses import dataclass
 from typing import Protocol, assert_never
+from urllib.parse import quote
 
 import msgspec
 
@@ -317,7 +318,7 @@ class Syscalls:
                 name=request.name,
                 media_type=request.media_type,
                 size=size,
-                url=f"/api/v1/missions/{p.pcb.pid}/artifacts/{request.name}",
+                url=f"/api/v1/missions/{p.pcb.pid}/artifacts/{quote(request.name, safe='')}",
             )
         )
         complete(p, new_record(p, call, StepStatus.STARTED), None, event=event)

@@ -802,6 +802,57 @@ def test_history_artifacts_and_profiles_reach_the_program() -> None:
     world.run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("", "text/plain"),
+        ("..", "text/plain"),
+        ("../x", "text/plain"),
+        ("a\nb", "text/plain"),
+        ("a" * 201, "text/plain"),
+        ("a", "text"),
+        ("a", "text/plain\r\nSet-Cookie: x=1"),
+        ("a", "text/plain; \u00e9"),
+    ],
+)
+def test_an_artifact_that_no_path_or_header_can_name_fails_the_program(
+    name: str, media_type: str
+) -> None:
+    """Its name is a part of an address and its media type a header, so neither may end one."""
+    world = World()
+
+    async def main(ctx: Context) -> None:
+        await ctx.artifact(name, "hello", media_type)
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit("one")
+        ended = await world.ended(pid)
+        assert (ended["outcome"], ended["error"]["code"]) == ("failed", "agent_failed")
+        assert not [each for each in world.ledger.types(pid) if each == "artifact.created"]
+
+    world.run(scenario)
+
+
+def test_the_address_of_an_artifact_is_one() -> None:
+    """Spaces and the like are escaped in it, as HTTP wants."""
+    world = World()
+
+    async def main(ctx: Context) -> None:
+        await ctx.artifact("r\u00e9sum\u00e9 1?.txt", b"hello", "text/plain; charset=utf-8")
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit("one")
+        await world.ended(pid)
+        artifact = world.ledger.last(pid, "artifact.created")["data"]
+        assert artifact["url"].endswith("/artifacts/r%C3%A9sum%C3%A9%201%3F.txt")
+
+    world.run(scenario)
+
+
 def test_a_call_cancelled_from_outside_fails_the_mission_at_once() -> None:
     """asyncio.timeout cuts at a moment that no journal knows."""
     world = World()
