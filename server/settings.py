@@ -41,6 +41,7 @@ NOT_SETTINGS = frozenset(
     {
         "TOWER_LLAMACPP_URL",
         "TOWER_REQUIRE_ALL",
+        "TOWER_TEST_CONTRACT",
         "TOWER_TEST_POSTGRES_URL",
         "TOWER_TEST_REDIS_URL",
         "TOWER_TOKEN",
