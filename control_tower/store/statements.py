@@ -30,6 +30,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.operators import OperatorType
 
 Row = tuple[Any, ...]
 """A row as the driver takes and gives it."""
@@ -95,6 +96,10 @@ class _OneOf(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column = column
         self.name = name
+
+    def self_group(self, against: OperatorType | None = None) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return it as it is: the ``= 1`` that SQLite's dialect would add hides the index."""
+        return self
 
 
 @compiles(_OneOf, "sqlite")
