@@ -4,9 +4,10 @@ The log has one index, ``(session_no, offset)``. A line (a session, or what a us
 sessions) is read along it; a mission is a part of its session's line, picked out by its root and,
 for a descendant, by its ancestry; a user is a merge of lines; ``system`` is the log itself.
 
-A merge sorts what it finds, so it looks at a window of offsets that is likely to fill one page,
-and at a larger one only if that was too empty. When a user has more lines than the window has
-offsets, walking the window is the cheaper way.
+A merge looks at a window of offsets that is likely to fill one page, and at a larger one only if
+that was too empty. The first window is walked, which is cheapest where most of the log is wanted;
+in a larger one each line is looked up, as what is wanted is a small part of it. When there are more
+lines than the window has offsets, walking is the cheaper way again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,21 +43,26 @@ def _rows(condition: ColumnElement[bool]) -> Select[tuple[int, int, int, str, by
     )
 
 
-# The innermost select sorts offsets out of the index alone; bodies are fetched in order after it.
 _EVERYTHING = Query(_rows(_SPAN))
 _ONE_LINE = Query(_rows(and_(events.c.session_no == bindparam("line"), _SPAN)))
-_MERGED = Query(
-    _rows(
-        events.c.offset.in_(
-            select(events.c.offset)
-            .where(one_of(events.c.session_no, "lines"), _SPAN)
-            .order_by(events.c.offset)
-            .limit(bindparam("most"))
-        )
-    )
-)
 # The unary plus keeps SQLite from using the index: the walk goes along the offsets.
-_WALKED = Query(_rows(and_(_SPAN, one_of(literal_column("+events.session_no"), "lines"))))
+_UNINDEXED: ColumnElement[int] = literal_column("+events.session_no")
+
+
+def _merged(line: ColumnElement[int]) -> Query:
+    # The innermost select sorts offsets alone; bodies are fetched in order after it.
+    wanted = (
+        select(events.c.offset)
+        .where(one_of(line, "lines"), _SPAN)
+        .order_by(events.c.offset)
+        .limit(bindparam("most"))
+    )
+    return Query(_rows(events.c.offset.in_(wanted)))
+
+
+_MERGED_WALKING = _merged(_UNINDEXED)
+_MERGED_BY_LINE = _merged(events.c.session_no)
+_WALKED = Query(_rows(and_(_SPAN, one_of(_UNINDEXED, "lines"))))
 
 _SESSION = Query(
     select(sessions.c.no, sessions.c.floor).where(sessions.c.session_id == bindparam("session_id"))
@@ -174,6 +180,7 @@ class _Reading:
         width = self.limit * _WINDOW_PER_EVENT
         # A mission's line holds others' events too, so more than a page of offsets is looked at.
         most = self.limit * (_WINDOW_PER_EVENT if self.selection.missions else 1)
+        merged = _MERGED_WALKING
         while after < upto and self.reached is None:
             end = min(upto, after + width)
             if len(lines) > width:
@@ -181,10 +188,11 @@ class _Reading:
                 after = end
             else:
                 seen, last = self.take(
-                    _MERGED.cursor(self.connection, lines=listed, after=after, upto=end, most=most)
+                    merged.cursor(self.connection, lines=listed, after=after, upto=end, most=most)
                 )
                 after = last if seen == most else end
             width *= _WINDOW_GROWTH
+            merged = _MERGED_BY_LINE
 
     def take(self, rows: Iterable[Row]) -> tuple[int, int]:
         """Take rows until the page is full; return how many were seen, and the last offset."""
