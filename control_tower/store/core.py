@@ -68,7 +68,7 @@ class Core:
 
     Attributes:
         epoch: of the database.
-        head: the last offset committed.
+        head: the last offset committed, by us or, as of our last transaction, by others.
     """
 
     def __init__(self, database: Database, scopes: Scopes) -> None:
@@ -143,10 +143,21 @@ class Core:
         """Take units under this guard again: the refusal of an earlier one has been heard."""
         self._stopped.discard(guard)
 
+    def forget_cached(self) -> None:
+        """Read every row again: rows may have become ours that others wrote."""
+        self._ledger.clear()
+
+    def _begin(self) -> None:
+        """Open a transaction, as far as the log and the tables have come by then."""
+        elsewhere = self.database.begin()
+        if elsewhere is not None:
+            self.head = elsewhere.head
+            self._ledger.catch_up(elsewhere)
+
     def _together(self, units: Sequence[Unit]) -> list[Outcome]:
+        self._begin()
         batch = Batch(self._ledger, self.head)
         refusals = _Refusals(self._stopped)
-        self.database.begin()
         outcomes: list[Outcome] = []
         for unit in units:
             try:
@@ -164,8 +175,8 @@ class Core:
 
     def _one_by_one(self, units: Sequence[Unit]) -> list[Outcome]:
         group = _Group(batches := [], _Refusals(self._stopped), [])
+        self._begin()
         head = self.head
-        self.database.begin()
         for unit in units:
             batch = Batch(self._ledger, head)
             outcome = self._alone(batch, unit, group.refusals)

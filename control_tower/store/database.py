@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from control_tower.store.engine import checkpoint, patient
+from control_tower.store.ledger import Elsewhere
 from control_tower.store.rows import Unfit
 from control_tower.store.statements import Connection
 
@@ -69,8 +70,11 @@ class Database(Protocol):
     def connection(self) -> Connection:
         """What rows are read and written over in the open transaction."""
 
-    def begin(self) -> None:
+    def begin(self) -> Elsewhere | None:
         """Open a transaction that no other writer can be in.
+
+        Returns:
+            How far others have come; None where there are no others.
 
         Raises:
             DatabaseBroken: when writing is not ours any more.

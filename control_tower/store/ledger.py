@@ -1,9 +1,11 @@
 """What the writer knows of sessions, missions and users, so that it need not ask.
 
-This process is the only writer of its database (SQLite: it holds the folder's lock; PostgreSQL:
-each transaction checks that it still holds the seat), so a row once read or written stays true
-until the writer changes it. Guards and requirements are therefore checked against memory, and a
-row is read at most once. Changes are staged for the length of a transaction: :meth:`Ledger.keep`
+This process is the only one that changes the rows of its users: of the whole database (SQLite: it
+holds the folder's lock; PostgreSQL: each transaction checks that it still holds its seat), or,
+where towers share one, of those at home with it (``homes.py``). So a row once read or written
+stays true until the writer changes it. Guards and requirements are therefore checked against
+memory, and a row is read at most once. Numbers of new rows, and removals, are everybody's: see
+:meth:`Ledger.catch_up`. Changes are staged for the length of a transaction: :meth:`Ledger.keep`
 after its commit, :meth:`Ledger.forget` after a rollback.
 """
 
@@ -20,6 +22,21 @@ from control_tower.store.tables import messages, missions, sessions, users
 
 CAPACITY = 16_384
 """Entries of each kind that are remembered; the others are read again."""
+
+
+@dataclass(slots=True, frozen=True)
+class Elsewhere:
+    """How far other writers of the same database have come.
+
+    Attributes:
+        head: the last offset committed by anybody.
+        removals: how often rows were removed, or marked to be, that a ledger may remember.
+        highest: the highest number of a row, by table.
+    """
+
+    head: int
+    removals: int
+    highest: dict[str, int]
 
 
 class SessionEntry(msgspec.Struct, gc=False):
@@ -134,6 +151,7 @@ class Ledger:
     _missions: _Shelf[MissionEntry] = field(init=False)
     _users: _Shelf[int] = field(init=False)
     _numbers: dict[str, int] = field(init=False)
+    _removals: int = field(init=False, default=0)
     _expired: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -144,6 +162,13 @@ class Ledger:
         for name, highest in _HIGHEST.items():
             row = highest.one(self.connection)
             self._numbers[name] = (row[0] if row else None) or 0
+
+    def catch_up(self, elsewhere: Elsewhere) -> None:
+        """Go on from what other writers have committed meanwhile."""
+        self._numbers.update(elsewhere.highest)
+        if elsewhere.removals != self._removals:
+            self._removals = elsewhere.removals
+            self.clear()
 
     def number(self, table: str) -> int:
         """Return a number for a new row; one that a rollback frees is not used again."""

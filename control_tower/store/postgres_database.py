@@ -1,7 +1,7 @@
 """The writing connection to PostgreSQL: its transactions, and its way back after a loss.
 
-A transaction costs two round trips: one begins it and takes the append lock (see ``seat.py``), the
-other carries every row, the head, the events and the COMMIT in one flush.
+A transaction costs two round trips: one begins it and takes the append lock and a turn (see
+``seat.py``), the other carries every row, the head, the events and the COMMIT in one flush.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from psycopg.errors import ProgramLimitExceeded
 
 from control_tower.store import seat
 from control_tower.store.database import UNFIT, DatabaseAway
+from control_tower.store.ledger import Elsewhere
 from control_tower.store.postgres import PostgresConnection, meaning_of
 
 
@@ -32,25 +33,25 @@ class PostgresDatabase:
         connection: PostgresConnection,
         connect: Callable[[], PostgresConnection],
         token: int,
+        mode: str,
     ) -> None:
         self.connection = connection
         self._connect = connect
         self._token = token
+        self._mode = mode
         self._turn = -1
 
-    def begin(self) -> None:
+    def begin(self) -> Elsewhere | None:
         """Open a transaction and take the append lock.
 
         Raises:
-            SeatLost: when another tower has taken over.
+            SeatLost: when the seat is not ours any more.
         """
         with self.connection.together():
             self.connection.execute("BEGIN")
-            found = seat.turn(self.connection, self._token)
-        row = found.fetchone()
-        if row is None:
-            raise seat.SeatLost
-        self._turn = row[0]
+            found = seat.turn(self.connection, self._token, self._mode)
+        self._turn, elsewhere = found.taken()
+        return elsewhere
 
     def together(self) -> AbstractContextManager[object]:
         """Send what is executed within without waiting for each result."""

@@ -1,4 +1,4 @@
-"""The store over PostgreSQL: the same tables, written by whoever holds the seat."""
+"""The store over PostgreSQL: the same tables, written by whoever holds a seat."""
 
 import asyncio
 import secrets
@@ -17,14 +17,15 @@ from control_tower.ports import Clock
 from control_tower.store import migrations, seat
 from control_tower.store.core import Core
 from control_tower.store.database import DatabaseAway, DatabaseBroken, DatabaseBusy
+from control_tower.store.database_nodes import DatabaseNodes
 from control_tower.store.delivery import Delivery
-from control_tower.store.lease import Lease, suspended_time
+from control_tower.store.lease import Lease, Lookout, suspended_time
 from control_tower.store.lock import DataFolderLock
 from control_tower.store.postgres import PostgresConnection, connect, conninfo_of, meaning_of
 from control_tower.store.postgres_database import PostgresDatabase
 from control_tower.store.readers import ThreadReaders
 from control_tower.store.scopes import Scopes
-from control_tower.store.seat import DatabaseUnusable, Occupant, SeatTaken
+from control_tower.store.seat import Candidate, DatabaseUnusable, Occupant, SeatTaken
 from control_tower.store.threaded import ThreadedStore
 from control_tower.store.writer import Writer
 from events.log import Publish
@@ -33,14 +34,14 @@ NODE_NAME = "node"
 """The file that names a data folder, and so a tower, from one start to the next."""
 
 TRY_S = 1.0
-"""How often who stands by looks whether the seat is free."""
+"""How often who stands by looks whether there is a seat."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
 class _Seated:
-    """A database in which the seat is ours."""
+    """A database in which a seat is ours."""
 
     scopes: Scopes
     core: Core
@@ -49,9 +50,14 @@ class _Seated:
 
 
 class PostgresStore(ThreadedStore):
-    """``ports.Store`` and ``events.log.LogReader`` over PostgreSQL; see :meth:`open`."""
+    """``ports.Store`` and ``events.log.LogReader`` over PostgreSQL; see :meth:`open`.
+
+    Attributes:
+        nodes: who else serves, where the database is shared; None where we are alone.
+    """
 
     _lease: Lease
+    nodes: DatabaseNodes | None = None
 
     @classmethod
     async def open(
@@ -64,17 +70,21 @@ class PostgresStore(ThreadedStore):
         url: str,
         on_fatal: Callable[[BaseException], None],
         standing_by: Callable[[Occupant], None] | None = None,
+        mode: str = seat.ALONE,
+        runs_missions: bool = True,
     ) -> Self:
-        """Take the seat in the database and begin to serve it.
+        """Take a seat in the database and begin to serve it.
 
         An empty database gets its tables; an older schema is left to ``tower db upgrade``.
         Committed events go to ``publish`` on the running loop. ``on_fatal`` is called there once,
         if another tower takes over: the process must then end. ``data_dir`` says who we are: a
         tower that was killed gets its seat back at once. With ``standing_by`` a seat that another
-        holds is waited for, however long, and each look at who holds it is told.
+        keeps from us is waited for, however long, and each look at who holds it is told. ``mode``
+        is ``alone`` or ``shared``, see ``seat.py``; where the database is shared,
+        ``runs_missions`` says whether users may be at home with us.
 
         Raises:
-            SeatTaken: when another tower holds the seat, and nobody stands by.
+            SeatTaken: when another tower keeps the seat from us, and nobody stands by.
             DataFolderLocked: when another process uses ``data_dir``.
             DatabaseUnusable: when the server or the folder can't be used.
             SchemaTooNew: when a newer version of the program made the tables.
@@ -83,7 +93,8 @@ class PostgresStore(ThreadedStore):
         epoch = migrations.new_epoch(clock.now())
         lock = await asyncio.to_thread(_lock, data_dir, url)
         try:
-            seated = await _sit_down(database_url, node_of(data_dir), url, epoch, standing_by)
+            candidate = Candidate(node_of(data_dir), url, mode, runs_missions)
+            seated = await _sit_down(database_url, candidate, epoch, standing_by)
         except BaseException:
             lock.release()
             raise
@@ -99,9 +110,16 @@ class PostgresStore(ThreadedStore):
             writer=writer,
             delivery=delivery,
         )
-        store._lease = Lease(connecting, meaning_of, seated.token, seated.taken_at, on_fatal)
+        lookout = store._share(seated.token) if mode == seat.SHARED else None
+        store._lease = Lease(
+            connecting, meaning_of, seated.token, seated.taken_at, on_fatal, lookout=lookout
+        )
         store._lease.start()
         return store
+
+    def _share(self, token: int) -> Lookout:
+        nodes = self.nodes = DatabaseNodes(token, self._readers, self._writer.forget_cached)
+        return Lookout(nodes.looked, nodes.buried, nodes.its_load)
 
     @property
     def token(self) -> int:
@@ -140,14 +158,13 @@ def _lock(data_dir: Path, url: str) -> DataFolderLock:
 
 async def _sit_down(
     database_url: str,
-    node: str,
-    url: str,
+    candidate: Candidate,
     epoch: str,
     standing_by: Callable[[Occupant], None] | None,
 ) -> _Seated:
     while True:
         try:
-            found = await asyncio.to_thread(_try_to_sit_down, database_url, node, url, epoch)
+            found = await asyncio.to_thread(_try_to_sit_down, database_url, candidate, epoch)
         except (DatabaseAway, DatabaseBusy) as problem:
             if standing_by is None:
                 raise DatabaseUnusable(str(problem)) from problem
@@ -163,20 +180,21 @@ async def _sit_down(
         await asyncio.sleep(TRY_S)
 
 
-def _try_to_sit_down(database_url: str, node: str, url: str, epoch: str) -> _Seated | Occupant:
+def _try_to_sit_down(database_url: str, candidate: Candidate, epoch: str) -> _Seated | Occupant:
     connection = connect(database_url)
     try:
         make_tables(connection, database_url)
         taken_at = suspended_time()
-        taken = seat.take(connection, node, url)
-        if taken is None:
-            found = seat.occupant(connection)
+        taken = seat.join(connection, candidate)
+        if isinstance(taken, Occupant):
             connection.close()
-            return found
+            return taken
         migrations.baptise(connection, epoch)
         scopes = Scopes()
-        database = PostgresDatabase(connection, partial(connect, database_url), taken.token)
-        return _Seated(scopes, Core(database, scopes), taken.token, taken_at)
+        database = PostgresDatabase(
+            connection, partial(connect, database_url), taken, candidate.mode
+        )
+        return _Seated(scopes, Core(database, scopes), taken, taken_at)
     except psycopg.Error as error:
         connection.close()
         meaning = meaning_of(error)
@@ -245,12 +263,18 @@ def look(database_url: str) -> Look:
         raise DatabaseUnusable(str(error)) from error
     try:
         schema = migrations.schema_of(connection)
-        holder = seat.occupant(connection) if schema == migrations.SCHEMA else None
-        served = holder if holder is not None and holder.left_s > 0 else None
+        served = _serving(connection, schema)
         version: str = connection.execute("SHOW server_version").fetchone()[0]
         return Look(version, schema, migrations.SCHEMA, served)
     finally:
         connection.close()
+
+
+def _serving(connection: PostgresConnection, schema: str | None) -> Occupant | None:
+    """Return who serves a database, as its schema has it; None for one of the future, too."""
+    if schema is None or schema > migrations.SCHEMA:
+        return None
+    return (seat.serving_of_old if schema < "0003" else seat.serving)(connection)
 
 
 def upgrade_tables(database_url: str) -> tuple[str | None, str]:
@@ -266,7 +290,7 @@ def upgrade_tables(database_url: str) -> tuple[str | None, str]:
         raise DatabaseUnusable(str(error)) from error
     try:
         before = migrations.schema_of(connection)
-        if before is not None and (holder := seat.occupant(connection)).left_s > 0:
+        if (holder := _serving(connection, before)) is not None:
             raise DatabaseUnusable(f"{holder.node} at {holder.url} serves it; stop that first")
         upgrade(connection, database_url)
     finally:

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from control_tower.store import api_keys, erasing, spending, text_index
 from control_tower.store.ledger import Ledger, MissionEntry, SessionEntry
 from control_tower.store.rows import Rows, Unfit, encode
 from control_tower.store.statements import Query
-from control_tower.store.tables import messages
+from control_tower.store.tables import messages, meta
 from control_tower.unit import (
     ChargeUser,
     DeleteFile,
@@ -78,6 +78,9 @@ class Staging:
             self.rows.users.append((number, user_id))
         return number
 
+
+_REMOVED = Query(update(meta).values(removals=meta.c.removals + 1))
+"""Tells the ledgers of other towers: see :meth:`Ledger.catch_up`."""
 
 _KNOWN = Query(select(messages.c.no).where(messages.c.message_id == bindparam("message_id")))
 
@@ -255,6 +258,7 @@ def _mark_session(staging: Staging, write: MarkSession, _: int) -> None:
     entry.erased_at = write.at
     entry.deleted_at = entry.deleted_at or write.at
     staging.rows.last.append(partial(erasing.MARK_SESSION.run, of_no=entry.no, at=write.at))
+    staging.rows.last.append(_REMOVED.run)
 
 
 def _mark_user(staging: Staging, write: MarkUser, _: int) -> None:
@@ -267,6 +271,7 @@ def _mark_user(staging: Staging, write: MarkUser, _: int) -> None:
 def _tend(staging: Staging, write: Tend, _: int) -> None:
     staging.rows.last.extend(write.statements)
     if write.forgets:
+        staging.rows.last.append(_REMOVED.run)
         staging.ledger.expire()
 
 

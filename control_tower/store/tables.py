@@ -7,8 +7,8 @@ of an event's row. A number is given by the writer and never shown outside.
 - ``events.session_no`` is the line an event belongs to: a session's number; minus a user's number
   for an event of a user outside any session; 0 for the tower's own. One index,
   ``(session_no, offset)``, serves every topic.
-- ``messages_text``, the full-text index, differs by engine: see ``text_index.py``. PostgreSQL has
-  one table more, ``seat``: see ``seat.py``.
+- ``messages_text``, the full-text index, differs by engine: see ``text_index.py``.
+- ``nodes`` and ``homes`` have rows only where towers share a database: see ``seat.py``.
 - A column that SQL filters, sorts or fences by stands for itself; the rest of a mission, step or
   interrupt is its ``record``: the whole record in JSON, as msgspec writes it. The column is the
   record's index, never the other way round.
@@ -44,10 +44,13 @@ meta = Table(
     Column("head", _No, nullable=False),
     Column("floor", _No, nullable=False),
     Column("unscrubbed", Integer, nullable=False, server_default="0"),
+    Column("removals", _No, nullable=False, server_default="0"),
+    Column("last_token", _No, nullable=False, server_default="0"),
 )
 """One row. ``head`` is the last offset given, never ``max + 1``; the schema's version is
 alembic's own table, so that it cannot differ from what was applied. ``unscrubbed`` is 1 while
-traces of what was erased may still be in the file (see ``scrubbing.py``)."""
+traces of what was erased may still be in the file (see ``scrubbing.py``). ``removals`` counts
+what ledgers of other towers must hear of, ``last_token`` is the last one given to a tower."""
 
 events = Table(
     "events",
@@ -109,6 +112,13 @@ missions = Table(
 """``first_offset`` is where the mission's events begin: a replay of it starts there."""
 Index(
     "missions_live",
+    missions.c.pid,
+    sqlite_where=missions.c.outcome.is_(None),
+    postgresql_where=missions.c.outcome.is_(None),
+)
+Index(
+    "missions_live_of_user",
+    missions.c.user_no,
     missions.c.pid,
     sqlite_where=missions.c.outcome.is_(None),
     postgresql_where=missions.c.outcome.is_(None),
@@ -222,11 +232,23 @@ api_keys = Table(
 nodes = Table(
     "nodes",
     metadata,
-    Column("node", _Text, primary_key=True),
-    Column("token", _No, nullable=False),
+    Column("token", _No, primary_key=True, autoincrement=False),
+    Column("node", _Text, nullable=False, unique=True),
+    Column("url", _Text, nullable=False),
+    Column("mode", _Text, nullable=False),
+    Column("runs_missions", Integer, nullable=False),
+    Column("load", Integer, nullable=False),
+    Column("turn", _No, nullable=False),
     Column("joined_at", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
-    Column("left_at", Float),
+)
+
+homes = Table(
+    "homes",
+    metadata,
+    Column("user_id", _Text, primary_key=True),
+    Column("token", _No, nullable=False),
+    Index("homes_token", "token"),
 )
 
 user_usage = Table(

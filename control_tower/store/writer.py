@@ -68,11 +68,15 @@ class _EmptyLog:
     done: Callable[[bool], None]
 
 
+class _ForgetCached:
+    """On the queue: rows that others wrote have become ours; whatever comes behind reads them."""
+
+
 class _Stop:
     """On the queue: the last entry."""
 
 
-_Word: TypeAlias = _Forgive | _EmptyLog
+_Word: TypeAlias = _Forgive | _EmptyLog | _ForgetCached
 _Entry: TypeAlias = Unit | _Word | _Stop
 
 
@@ -137,6 +141,10 @@ class Writer:
         """Take units under ``guard`` again that are submitted from now on."""
         self._queue.put(_Forgive(guard))
 
+    def forget_cached(self) -> None:
+        """Read every row again for the units that are submitted from now on."""
+        self._queue.put(_ForgetCached())
+
     def empty_log(self, done: Callable[[bool], None]) -> None:
         """Move all of the WAL into the database and leave nothing in its file; tell ``done``.
 
@@ -194,6 +202,8 @@ class Writer:
     def _heed(self, word: _Word) -> None:
         if isinstance(word, _Forgive):
             self._core.forgive(word.guard)
+        elif isinstance(word, _ForgetCached):
+            self._core.forget_cached()
         else:
             self._on_loop(partial(word.done, not self._broken and self._checkpoint("TRUNCATE")))
 

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from control_tower.store import SeatTaken
+from control_tower.store import SeatTaken, migrations, seat
+from control_tower.store.postgres import connect
 from server.commands.tower import app
 from tests.contract.rest_app import open_app
 from tests.rig.postgres import emptied_database, fresh_database, run
@@ -61,11 +63,31 @@ def test_the_tables_are_upgraded_by_command(postgres: str, monkeypatch: pytest.M
         assert "was at nothing" in cli.invoke(app, ["db", "upgrade"]).output
         assert "is at schema" in cli.invoke(app, ["db", "upgrade"]).output
         assert "served by nobody" in cli.invoke(app, ["doctor"]).output
-        run(url, "UPDATE alembic_version SET version_num = '0001'")
-        assert "tower db upgrade" in cli.invoke(app, ["doctor"]).output
         run(url, "UPDATE alembic_version SET version_num = '9999'")
         refused = cli.invoke(app, ["db", "upgrade"])
         assert refused.exit_code == 1
+
+
+def test_tables_of_an_older_version_are_upgraded_once_nobody_serves_them(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have one seat for all, whose token is not used again."""
+    with fresh_database(postgres) as url:
+        monkeypatch.setenv("TOWER_DATABASE_URL", url)
+        connection = connect(url)
+        with psycopg.connect(url) as driver:
+            migrations.upgrade_server(connection, driver, "0002")
+        connection.close()
+        cli = CliRunner()
+        assert "tower db upgrade" in cli.invoke(app, ["doctor"]).output
+        later = "extract(epoch FROM clock_timestamp()) + 60"
+        run(url, f"UPDATE seat SET token = 7, node = 'old', lease_until = {later}")
+        assert "old" in cli.invoke(app, ["db", "upgrade"]).output
+        run(url, "UPDATE seat SET lease_until = 0")
+        assert "was at 0002" in cli.invoke(app, ["db", "upgrade"]).output
+        connection = connect(url)
+        assert seat.join(connection, seat.Candidate("new", "")) == 8
+        connection.close()
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:

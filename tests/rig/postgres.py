@@ -33,8 +33,7 @@ _EMPTY = "; ".join(
     [
         *(f"DELETE FROM {table}" for table in metadata.tables if table != "meta"),
         "DELETE FROM messages_text",
-        "UPDATE meta SET epoch = '', head = 0, floor = 0",
-        "UPDATE seat SET token = 0, turn = 0, node = '', url = '', lease_until = 0",
+        "UPDATE meta SET epoch = '', head = 0, floor = 0, removals = 0, last_token = 0",
     ]
 )
 

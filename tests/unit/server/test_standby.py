@@ -13,7 +13,7 @@ from control_tower.store import Occupant
 from server.serving import listen
 from server.standby import HEAD_BYTES, Standby, answer
 
-OTHER = Occupant("other", "http://127.0.0.1:1", 1, 0, 9.0)
+OTHER = Occupant(1, "other", "http://127.0.0.1:1", "alone", True, 0, 9.0)
 
 
 @pytest.mark.parametrize(

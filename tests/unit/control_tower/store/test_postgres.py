@@ -40,6 +40,7 @@ from control_tower.store.postgres_store import (
     make_tables,
     node_of,
 )
+from control_tower.store.seat import Candidate
 from control_tower.store.tables import metadata
 from control_tower.unit import Commit, InsertMessage, InsertSession, StoreFailed, TouchSession, Unit
 from tests.contract.store.kit import (
@@ -246,11 +247,11 @@ async def test_a_tower_that_was_killed_gets_its_own_seat_back_at_once(
     """The data folder says who it is, and its lock that nobody else is."""
     connection = connect(database)
     (tmp_path / "data").mkdir()
-    dead = seat.take(connection, node_of(tmp_path / "data"), "http://127.0.0.1:2")
+    dead = seat.join(connection, Candidate(node_of(tmp_path / "data"), "http://127.0.0.1:2"))
     connection.close()
-    assert dead is not None
+    assert dead == 1
     async with opened(database, tmp_path / "data") as store:
-        assert store.token == dead.token + 1
+        assert store.token == 2
 
 
 async def test_who_lost_the_seat_writes_nothing(database: str, tmp_path: Path) -> None:
@@ -259,8 +260,8 @@ async def test_who_lost_the_seat_writes_nothing(database: str, tmp_path: Path) -
     async with opened(database, tmp_path, world) as store:
         await commit(store, InsertSession(session()), drafts=[joined()])
         with closing(connect(database)) as connection:
-            connection.execute("UPDATE seat SET lease_until = 0")
-            assert seat.take(connection, "other", "http://127.0.0.1:3") is not None
+            connection.execute("UPDATE nodes SET lease_until = 0")
+            assert seat.join(connection, Candidate("other", "http://127.0.0.1:3")) == 2
             late = await settled(store, Unit([joined()], [TouchSession("s_1", 300.0)]))
             assert isinstance(late, StoreFailed)
             while not world.fatal:
@@ -337,7 +338,7 @@ def test_the_revisions_make_the_tables(postgres: str) -> None:
         )
 
         def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
-            return not (kind == "table" and name in {"messages_text", "seat"})
+            return not (kind == "table" and name == "messages_text")
 
         with engine.connect() as wrapped:
             context = MigrationContext.configure(
