@@ -47,6 +47,7 @@ from server.page_files import PageFiles
 from server.pages import ForBrowsers, Reference, console_routes, static_dir
 from server.reference import asyncapi, openapi, wire_page
 from server.rest import ENDPOINTS
+from server.role import Role
 from server.services import Services
 from server.settings import Settings
 from server.sse import EventStreams
@@ -57,6 +58,8 @@ from server.wire.rpc_session import RateBound
 from server.wire.ws import Sockets, WsLimits
 
 NOWHERE = Scope(None, None)
+OF_WORKERS = frozenset({"/health", "/ready", "/health/ready", "/metrics", "/api/v1/metrics"})
+"""The paths that a node has which serves no people: what those ask who look after it."""
 SPREAD_S = 1.0
 """Over which connections are closed at a drain, so that they do not all come back at once."""
 
@@ -77,6 +80,7 @@ class Running:
 
     Attributes:
         token: this process's operator token.
+        role: what this process does.
     """
 
     services: Services
@@ -84,6 +88,7 @@ class Running:
     sockets: Sockets
     node: str
     token: str
+    role: Role
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Say that the server goes down, and leave every mission in order for the next start."""
@@ -117,6 +122,8 @@ async def running(
     on_fatal: Callable[[BaseException], None],
     apps: Iterable[str] = (),
     standing_by: Callable[[Occupant], None] | None = None,
+    role: Role = Role.ALL,
+    shared_token: str | None = None,
 ) -> AsyncIterator[Running]:
     """Open the data folder, or the database, and run a tower over it.
 
@@ -127,6 +134,8 @@ async def running(
             end the process.
         apps: files and modules that register agents and tools, beside the settings' own.
         standing_by: told who serves the database while we wait for it; without it nobody waits.
+        role: what this process does.
+        shared_token: the operator token of all processes that share our port.
 
     Raises:
         DataFolderLocked: when another process serves the folder.
@@ -187,7 +196,7 @@ async def running(
         keyring = Keyring(store, clock)
         services = Services(
             settings=settings,
-            gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring)),
+            gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring), shared_token),
             keyring=keyring,
             eraser=await stack.enter_async_context(upkeep(settings, store, clock, tower, hub)),
             tower=tower,
@@ -229,28 +238,36 @@ async def running(
         stack.callback(say, NodeLeft(node=node))
         stack.push_async_callback(tower.stop, 0)
         await tower.start(watch=True)
-        yield Running(services, methods, sockets, node, store.operator_token)
+        yield Running(services, methods, sockets, node, store.operator_token, role)
 
 
 def create_app(running: Running) -> Starlette:
-    """Return the ASGI application over a running tower."""
+    """Return the ASGI application over a running tower, as far as its role goes."""
     services = running.services
-    static = services.static_dir
-    pages: list[BaseRoute] = [
-        WebSocketRoute("/ws", running.sockets),
-        *console_routes(static),
-        *Reference(static, wire_page.page(running.methods.methods)).routes(),
-        Mount("/static", PageFiles(static)),
-        *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
-    ]
     app = Starlette(
-        routes=[*pages, *routes(ENDPOINTS)],
+        routes=_all_routes(running) if running.role.serves_people else _probes(),
         middleware=[Middleware(Guard, settings=services.settings, figures=services.http)],
         exception_handlers={HTTPException: _to_the_guard},
     )
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _all_routes(running: Running) -> list[BaseRoute]:
+    static = running.services.static_dir
+    return [
+        WebSocketRoute("/ws", running.sockets),
+        *console_routes(static),
+        *Reference(static, wire_page.page(running.methods.methods)).routes(),
+        Mount("/static", PageFiles(static)),
+        *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
+        *routes(ENDPOINTS),
+    ]
+
+
+def _probes() -> list[BaseRoute]:
+    return routes(each for each in ENDPOINTS if each.path in OF_WORKERS)
 
 
 async def _to_the_guard(_request: Request, error: Exception) -> Response:

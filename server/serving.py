@@ -52,11 +52,12 @@ class Drainable(Protocol):
         """Leave everything in order; at once when ``hurry`` is set."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a bound socket whose connections can't hold unseen megabytes.
 
     A client that never reads would else fill the kernel's buffer first; accepted sockets inherit
-    both options.
+    both options. A ``shared`` port may be listened on by all processes of this user that ask for
+    it so: the kernel gives each connection to one of them.
 
     Raises:
         SettingsError: if the address can't be had.
@@ -72,6 +73,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise SettingsError(f"{host} is no address of this machine: {error.strerror}.") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
@@ -85,6 +88,18 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Return a socket that keeps a port for processes which will share it; nobody listens yet.
+
+    Raises:
+        SettingsError: if the address can't be had, or somebody is there already.
+    """
+    # Asked for to be shared, a port that another group of processes shares would be given, too.
+    with contextlib.closing(listen(host, port)) as alone:
+        found: int = alone.getsockname()[1]
+    return listen(host, found, shared=True)
 
 
 def url_of(settings: Settings, listener: socket.socket) -> str:

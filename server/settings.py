@@ -125,7 +125,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="postgresql://… to survive a machine (default: SQLite in the data folder)"
     )
-    redis_url: str | None = Field(None, description="the bus between processes")
+    redis_url: str | None = Field(
+        None, description="redis://… the bus between nodes; all over the database serve then"
+    )
     apps: Names = Field((), description="modules or files that register agents and tools")
     config: Path | None = Field(None, description="settings file (default: ./tower.toml if there)")
     model: str | None = Field(
@@ -348,6 +350,16 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
+def _check_bus(redis_url: str, database_url: str | None) -> None:
+    if not redis_url.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingsError("TOWER_REDIS_URL is redis://…, rediss://… or unix://….")
+    if database_url is None:
+        raise SettingsError(
+            "TOWER_REDIS_URL is for nodes that share a database: set TOWER_DATABASE_URL="
+            "postgresql://… too. A server on SQLite is alone and needs no bus."
+        )
+
+
 def _check_safety(settings: Settings) -> None:
     if settings.auth == "off" and not is_loopback(settings.host):
         raise SettingsError(
@@ -360,11 +372,8 @@ def _check_safety(settings: Settings) -> None:
         raise SettingsError(
             "TOWER_DATABASE_URL is postgresql://…; without it everything is kept in TOWER_DATA_DIR."
         )
-    if settings.redis_url:
-        raise SettingsError(
-            "TOWER_REDIS_URL is for servers that share their live events, which this version does "
-            "not have yet; servers that stand by for each other need TOWER_DATABASE_URL only."
-        )
+    if settings.redis_url is not None:
+        _check_bus(settings.redis_url, url)
     if settings.auth == "jwt" and not (settings.jwt_secret or settings.jwt_jwks):
         raise SettingsError("TOWER_AUTH=jwt needs TOWER_JWT_SECRET or TOWER_JWT_JWKS.")
     if "*" in settings.cors_origins or "*" in settings.allowed_origins:

@@ -10,7 +10,13 @@ from control_tower.store.backup import (
     upgrade_folder,
 )
 from control_tower.store.inline import InlineStore
-from control_tower.store.lock import DataFolderLocked, DataFolderUnusable, Holder, holder_of
+from control_tower.store.lock import (
+    DataFolderLock,
+    DataFolderLocked,
+    DataFolderUnusable,
+    Holder,
+    holder_of,
+)
 from control_tower.store.migrations import SCHEMA, SchemaTooNew, new_epoch
 from control_tower.store.seat import DatabaseUnusable, Occupant, SeatTaken
 from control_tower.store.sqlite_store import SqliteStore
@@ -19,6 +25,7 @@ from control_tower.store.threaded import ThreadedStore
 __all__ = [
     "SCHEMA",
     "BackupError",
+    "DataFolderLock",
     "DataFolderLocked",
     "DataFolderUnusable",
     "DatabaseUnusable",

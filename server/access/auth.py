@@ -92,13 +92,19 @@ class Gate:
     Args:
         process_token: the operator token of this process.
         verifier: of the configured mode; None when auth is off.
+        shared_token: the operator token of all processes that share our port, if any do.
 
     Attributes:
         tickets: those that are out.
     """
 
-    def __init__(self, process_token: str, verifier: Verifier | None = None) -> None:
-        self._process_token = process_token
+    def __init__(
+        self,
+        process_token: str,
+        verifier: Verifier | None = None,
+        shared_token: str | None = None,
+    ) -> None:
+        self._operator_tokens = [t.encode() for t in (process_token, shared_token) if t]
         self._verifier = verifier
         self.tickets = Tickets()
 
@@ -118,7 +124,7 @@ class Gate:
             return LOCAL
         if token is None:
             raise Unauthenticated("Credentials are needed: Authorization: Bearer …")
-        if hmac.compare_digest(token.encode(), self._process_token.encode()):
+        if any(hmac.compare_digest(token.encode(), each) for each in self._operator_tokens):
             return LOCAL
         caller = await self._verifier.verify(token)
         if caller is None:

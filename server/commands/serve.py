@@ -1,34 +1,41 @@
-"""`tower serve`: run the server."""
+"""`tower serve` and `tower worker`: run a server."""
 
-import asyncio
-import contextlib
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal
 
-import structlog
 import typer
-import uvloop
 from rich.table import Table
 from typer.core import TyperCommand
 
-from server import interpreter, logging, reloading
-from server.app import create_app, package_version, running
-from server.commands.terminal import err, loaded, out, plainly
-from server.serving import (
-    BACKLOG,
-    TowerServer,
-    end_for_good,
-    listen,
-    make_config,
-    room_to_block,
-    url_of,
-)
-from server.settings import Loaded, Settings, SettingsError, load
-from server.standby import Standby
+from server.commands.launch import Launch
+from server.commands.terminal import err, out, plainly
+from server.role import Role
+from server.settings import Loaded, SettingsError, load
 
-log = structlog.get_logger(__name__)
+MAX_PROCESSES = 64
+
+Apps = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILES or MODULES]...",
+        help="Python files or modules that register agents and tools.",
+    ),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder of the database.")]
+Model = Annotated[str | None, typer.Option(help="Default model, as provider:name.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file.")]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+Count = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MAX_PROCESSES,
+        help="So many nodes on this machine, on one port; needs a shared database and bus.",
+    ),
+]
+TetherOption = Annotated[int | None, typer.Option(hidden=True)]
 
 
 class ServeCommand(TyperCommand):
@@ -56,106 +63,68 @@ def settings_table(found: Loaded) -> Table:
 
 @plainly
 def serve(
-    apps: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FILES or MODULES]...",
-            help="Python files or modules that register agents and tools.",
-        ),
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
-    model: Annotated[str | None, typer.Option(help="Default model, as provider:name.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    apps: Apps = None,
+    host: Host = None,
+    port: Port = None,
+    data_dir: Folder = None,
+    model: Model = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+    role: Annotated[
+        Literal["all", "web"],
+        typer.Option(help="all: web and missions; web: missions run on other nodes."),
+    ] = "all",
+    processes: Count = 1,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again whenever the app changes; to develop.")
     ] = False,
     listener: Annotated[int | None, typer.Option(hidden=True)] = None,
+    tether: TetherOption = None,
 ) -> None:
     """Serve missions over /ws and HTTP, with the chat at the printed address.
 
-    Every option is also a setting: TOWER_HOST, TOWER_PORT and so on, in the environment or in
-    tower.toml. Stop with Ctrl-C: running missions go on from where they are at the next start.
+    Every option that is a setting has a name for the environment and tower.toml, too: TOWER_HOST,
+    TOWER_PORT and so on. Stop with Ctrl-C: running missions go on from where they are at the next
+    start, or on another node.
     """
-    found = loaded(
-        {
-            "host": host,
-            "port": port,
-            "data_dir": data_dir,
-            "model": model,
-            "config": config,
-            "log_level": log_level,
-        }
-    )
-    settings = found.settings
-    logging.configure(settings.log_level, settings.log_format, secrets_of(settings))
-    if reload:
-        supervise(found, apps or [])
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    with runner, room_to_block(runner.get_loop()):
-        runner.run(serve_until_stopped(settings, apps or [], listener))
+    given = _given(host, port, data_dir, model, config, log_level)
+    Launch(Role(role), apps or [], given, reload, processes, listener, tether).run()
 
 
-def supervise(found: Loaded, apps: list[str]) -> NoReturn:
-    """Run the server as a child, again whenever an app or the settings file changes."""
-    settings = found.settings
-    given = sys.argv[sys.argv.index("serve") + 1 :]
-    places = reloading.watched([*settings.apps, *apps], found.file)
-    with contextlib.closing(listen(settings.host, settings.port)) as listener:
-        listener.listen(BACKLOG)
-        arguments = [each for each in given if each != "--reload"]
-        raise typer.Exit(reloading.Supervisor(arguments, listener, places).run())
-
-
-async def serve_until_stopped(
-    settings: Settings, apps: list[str], descriptor: int | None = None
+@plainly
+def worker(
+    apps: Apps = None,
+    host: Host = None,
+    port: Port = None,
+    data_dir: Folder = None,
+    model: Model = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+    processes: Count = 1,
+    tether: TetherOption = None,
 ) -> None:
-    """Serve until a signal says otherwise; while another serves the database, stand by.
+    """Run missions that come in at other nodes over the same database.
 
-    With a ``descriptor``, on the listener of a supervisor.
+    Its HTTP has what a supervisor asks (/health, /ready, /metrics), and nothing else. It needs
+    TOWER_DATABASE_URL and TOWER_REDIS_URL; settings are those of serve.
     """
-    if descriptor is None:
-        listener = listen(settings.host, settings.port)
-    else:
-        listener = reloading.inherited(descriptor)
-    url = url_of(settings, listener)
-    standby = Standby(listener)
-    try:
-        async with running(
-            settings,
-            url=url,
-            on_fatal=lambda _: end_for_good(),
-            apps=apps,
-            standing_by=standby.note,
-        ) as tower:
-            await standby.leave()
-            server = TowerServer(
-                make_config(create_app(tower), settings),
-                tower,
-                lambda: announce(url, settings),
-            )
-            interpreter.settle()
-            await server.serve(sockets=[listener])
-    except asyncio.CancelledError:
-        if not standby.told_to_end:
-            raise
-    finally:
-        listener.close()
+    given = _given(host, port, data_dir, model, config, log_level)
+    Launch(Role.WORKER, apps or [], given, processes=processes, tether=tether).run()
 
 
-def announce(url: str, settings: Settings) -> None:
-    """Say where the server is: to people on a terminal, else to the log."""
-    log.info("server.started", url=url, version=package_version(), auth=settings.auth)
-    if sys.stdout.isatty():
-        out.print(f"\n  Control Tower is at [bold]{url}[/bold]  (Ctrl-C stops it)\n")
-    else:
-        print(f"Control Tower is at {url}", flush=True)  # noqa: T201 - the one line on stdout
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Return the settings' and the environment's secrets, which logs must never show."""
-    secrets = [settings.jwt_secret, *settings.secrets.values()]
-    own = [secret.get_secret_value() for secret in secrets if secret]
-    return own + logging.secrets_of_environment(os.environ)
+def _given(
+    host: str | None,
+    port: int | None,
+    data_dir: Path | None,
+    model: str | None,
+    config: Path | None,
+    log_level: str | None,
+) -> dict[str, object]:
+    return {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "model": model,
+        "config": config,
+        "log_level": log_level,
+    }

@@ -14,7 +14,7 @@ from server.commands.erase import erase
 from server.commands.keys import keys
 from server.commands.new import new
 from server.commands.run import run
-from server.commands.serve import ServeCommand, serve
+from server.commands.serve import ServeCommand, serve, worker
 from server.commands.top import top
 from server.commands.watch import watch
 
@@ -52,6 +52,7 @@ def _root(
 
 
 app.command(cls=ServeCommand)(serve)
+app.command(cls=ServeCommand)(worker)
 app.command()(new)
 app.command()(run)
 app.add_typer(missions.group, name="missions")

@@ -45,6 +45,44 @@ def test_others_can_not_reach_a_server_without_auth(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["worker"], "a worker runs"),
+        (["worker", "--processes", "2"], "a worker runs"),
+        (["serve", "--role", "web"], "--role web runs no missions"),
+        (["serve", "--processes", "2"], "on SQLite one serves"),
+    ],
+)
+def test_what_needs_other_nodes_is_refused_without_them(
+    folder: Path, arguments: list[str], said: str
+) -> None:
+    """It says what to set, and has made nothing."""
+    done = tower(*arguments)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "TOWER_DATABASE_URL" in done.stderr
+    assert "TOWER_REDIS_URL" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_several_processes_are_not_reloaded() -> None:
+    """To develop, one will do."""
+    shared = {"TOWER_DATABASE_URL": "postgresql://db.example/t", "TOWER_REDIS_URL": "redis://c"}
+    done = tower("serve", "--reload", "--processes", "2", **shared)
+    assert done.exit_code == 1
+    assert "--reload is for one process" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "--processes", "0"], ["serve", "--role", "worker"], ["worker", "--reload"]],
+)
+def test_what_no_command_takes_is_a_usage_error(arguments: list[str]) -> None:
+    """A worker is a command of its own, and is not reloaded."""
+    assert tower(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
     ("settings", "said"),
     [
         ({"TOWER_PORT": "70000"}, "TOWER_PORT"),

@@ -249,7 +249,8 @@ def test_values_are_shown_without_passwords(value: object, expected: str) -> Non
     ("name", "value", "said"),
     [
         ("TOWER_DATABASE_URL", "mysql://me:hunter22@db.example/tower", "is postgresql://"),
-        ("TOWER_REDIS_URL", "redis://:hunter22@cache/0", "does not have yet"),
+        ("TOWER_REDIS_URL", "redis://:hunter22@cache/0", "set TOWER_DATABASE_URL"),
+        ("TOWER_REDIS_URL", "http://:hunter22@cache/0", "is redis://"),
     ],
 )
 def test_what_can_not_be_served_is_refused(
@@ -267,3 +268,12 @@ def test_a_database_server_can_be_named(scheme: str) -> None:
     """By either of the names that libpq knows."""
     url = f"{scheme}://me@db.example/tower"
     assert load({"database_url": url}).settings.database_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache:6379/0", "rediss://cache", "unix:///run/redis.sock"]
+)
+def test_a_bus_can_be_named_beside_a_database(url: str) -> None:
+    """By TCP, by TLS, or by a socket of this machine."""
+    given = {"database_url": "postgresql://db.example/tower", "redis_url": url}
+    assert load(given).settings.redis_url == url
