@@ -103,17 +103,72 @@ async def test_messages_of_a_deleted_session_are_hidden_until_it_is_restored(
     assert len(await found(store, "tea", None, limit=200)) == 121
 
 
+async def test_pages_go_on_among_messages_that_are_hidden(store: StoreAndLog) -> None:
+    """Whatever stands between them, each of the others comes once, in one order."""
+    for n in range(12):
+        texts = [" ".join(["tea"] * (1 + n % 3))] * 10
+        await said(store, *texts, user_id=f"u{n}")
+        if n % 4:
+            hidden = msgspec.structs.replace(session(f"s_u{n}", f"u{n}"), deleted_at=200.0)
+            await commit(store, SaveSession(hidden))
+    whole = await found(store, "tea", None, limit=100)
+    assert {name.partition("-")[0] for name in whole} == {"u0", "u4", "u8"}
+    assert len(whole) == len(set(whole)) == 30
+    pages = [await found(store, "tea", None, limit=7, offset=at) for at in range(0, 35, 7)]
+    assert [name for page in pages for name in page] == whole
+
+
 async def test_of_too_common_words_the_newest_are_ranked(
     store: StoreAndLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest best message is not looked at; a rarer word still finds it."""
     monkeypatch.setattr(search, "MOST_RANKED", 10)
     await said(store, "tea tea tea rare", *["tea"] * 40)
-    newest = await found(store, "tea", limit=50)
-    assert 5 <= len(newest) <= 15
-    assert newest[0] == "alice-41"
-    assert "alice-1" not in newest
+    assert await found(store, "tea", limit=50) == [f"alice-{n}" for n in range(41, 31, -1)]
     assert await found(store, "tea rare") == ["alice-1"]
+
+
+async def test_a_word_that_was_common_long_ago_is_found(
+    store: StoreAndLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are the newest of those that hold it, not of all messages."""
+    monkeypatch.setattr(search, "MOST_RANKED", 10)
+    await said(store, *["tea"] * 40, *["milk"] * 200)
+    assert await found(store, "tea", limit=50) == [f"alice-{n}" for n in range(40, 30, -1)]
+
+
+async def test_the_newest_are_told_by_a_sample(
+    store: StoreAndLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a user's own and of everybody's; as people and agents speak by turns, of one side's."""
+    monkeypatch.setattr(search, "MOST_RANKED", 200)
+    monkeypatch.setattr(search, "_SAMPLED", 20)
+    await said(store, *["tea", "a cup of milk"] * 300, user_id="alice")
+    await said(store, *["tea"] * 300, user_id="bob")
+    for user_id, oldest in (("alice", 600 - 400), ("bob", 300 - 200), (None, 300 - 200)):
+        names = await found(store, "tea", user_id, limit=1000)
+        assert {name.partition("-")[0] for name in names} == {user_id or "bob"}
+        numbers = sorted(int(name.partition("-")[2]) for name in names)
+        step = 2 if user_id == "alice" else 1
+        assert numbers == list(range(numbers[0], numbers[-1] + 1, step))
+        assert abs(numbers[0] - oldest) <= 30 * step
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("e-mail", ["alice-1"]),
+        ("E-Mail you'll", ["alice-1"]),
+        ('"e mail"', ["alice-4", "alice-2", "alice-1"]),
+        ("mail", ["alice-4", "alice-3", "alice-2", "alice-1"]),
+    ],
+)
+async def test_what_stands_together_is_found_together(
+    store: StoreAndLog, text: str, expected: list[str]
+) -> None:
+    """Parts of one word follow each other; words of their own may stand anywhere, quoted or not."""
+    await said(store, "an e-mail you'll get", "mail, then e", "the mailman's mail", "mail e")
+    assert sorted(await found(store, text), reverse=True) == expected
 
 
 @pytest.mark.parametrize(
