@@ -7,6 +7,7 @@ savepoint a unit, so that the unfit unit falls alone. Offsets are given in memor
 the rows, so a rollback leaves no hole.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -69,6 +70,9 @@ class Core:
     Attributes:
         epoch: of the database.
         head: the last offset committed, by us or, as of our last transaction, by others.
+        undelivered: where the database is shared: from which to which offset each group of ours
+            goes that may be committed, oldest first; ``Delivery`` takes away what it has
+            published. The writer's thread has the one end, the event loop the other.
     """
 
     def __init__(self, database: Database, scopes: Scopes) -> None:
@@ -77,6 +81,7 @@ class Core:
         self._ledger = Ledger(database.connection)
         self._stopped: set[Guard] = set()
         self._in_doubt: _Group | None = None
+        self.undelivered: deque[tuple[int, int]] | None = None
         row = _META.one(database.connection)
         if row is None:
             raise DatabaseBroken("the database has no meta row")
@@ -93,12 +98,12 @@ class Core:
             DatabaseBroken: unknown what was committed; the core must not be used again.
             Exception: anything else is a bug in here; nothing was committed.
         """
-        self._in_doubt = None
+        self._take_back()
         try:
             try:
                 return self._together(units)
             except self.database.unfit:
-                self._in_doubt = None
+                self._take_back()
                 self._roll_back()
                 return self._one_by_one(units)
         except BaseException as error:
@@ -106,7 +111,7 @@ class Core:
             self._ledger.clear()
             meaning = self.database.meaning(error)
             if not isinstance(meaning, DatabaseAway):
-                self._in_doubt = None
+                self._take_back()
             self._roll_back()
             if meaning is not error:
                 raise meaning from error
@@ -129,8 +134,9 @@ class Core:
         """
         committed = self.database.come_back()
         self._ledger.connection = self.database.connection
-        group, self._in_doubt = self._in_doubt, None
+        group = self._in_doubt
         if group is None or not committed:
+            self._take_back()
             return None
         self._keep(group)
         return group.outcomes
@@ -168,8 +174,7 @@ class Core:
         group = _Group([batch], refusals, outcomes)
         with self.database.together():
             batch.write()
-            self._in_doubt = group
-            self.database.commit()
+            self._commit(group, batch.head)
         self._keep(group)
         return outcomes
 
@@ -185,10 +190,21 @@ class Core:
                 head = batch.head
                 batches.append(batch)
         with self.database.together():
-            self._in_doubt = group
-            self.database.commit()
+            self._commit(group, head)
         self._keep(group)
         return group.outcomes
+
+    def _commit(self, group: _Group, head: int) -> None:
+        self._in_doubt = group
+        if self.undelivered is not None and head > self.head:
+            self.undelivered.append((self.head + 1, head))  # others may see it from here on
+        self.database.commit()
+
+    def _take_back(self) -> None:
+        """The group in doubt, if there is one, certainly was not committed."""
+        group, self._in_doubt = self._in_doubt, None
+        if group is not None and self.undelivered and self.undelivered[-1][0] == self.head + 1:
+            self.undelivered.pop()
 
     def _alone(self, batch: Batch, unit: Unit, refusals: _Refusals) -> Outcome:
         """Write one unit in the open transaction; refused, it leaves no trace there."""

@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """Runs completions and publishes.
 
+    ``undelivered`` is the core's.
+
     Attributes:
         head: the last offset whose unit's completion has run.
     """
@@ -34,14 +36,25 @@ class Delivery:
         call_soon: Callable[[Callable[[], None]], object],
         head: int,
         slice_s: float = SLICE_S,
+        *,
+        undelivered: deque[tuple[int, int]] | None = None,
     ) -> None:
         self.head = head
+        self._undelivered = deque() if undelivered is None else undelivered
         self._slice_s = slice_s
         self._publish = publish
         self._forgive = forgive
         self._call_soon = call_soon
         self._waiting: deque[tuple[Unit, Outcome]] = deque()
         self._under_way = False
+
+    @property
+    def undelivered_from(self) -> int | None:
+        """The lowest offset that may be committed by us without that its completion ran."""
+        try:
+            return self._undelivered[0][0]
+        except IndexError:  # asked for at once, as the writer may take its end away
+            return None
 
     def deliver(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
         """Deliver what became of the units, at once or in later turns of the loop."""
@@ -80,6 +93,8 @@ class Delivery:
     def _publish_events(self, unit: Unit, commit: Commit) -> None:
         if commit.events:
             self.head = commit.events[-1].offset
+            if self._undelivered and self._undelivered[0][1] <= self.head:
+                self._undelivered.popleft()
         # ``after`` is read only now: the completion may still have appended to it.
         if commit.events or unit.after:
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +100,12 @@ class PostgresStore(ThreadedStore):
             lock.release()
             raise
         writer = Writer(seated.core, loop, on_fatal, _endless, _nothing)
-        delivery = Delivery(publish, writer.forgive, loop.call_soon, seated.core.head)
+        core = seated.core
+        if mode == seat.SHARED:
+            core.undelivered = deque()
+        delivery = Delivery(
+            publish, writer.forgive, loop.call_soon, core.head, undelivered=core.undelivered
+        )
         writer.start(delivery)
         connecting = partial(connect, database_url)
         store = cls(
@@ -125,6 +131,10 @@ class PostgresStore(ThreadedStore):
     def token(self) -> int:
         """The fencing token under which this process writes."""
         return self._lease.token
+
+    def undelivered_from(self) -> int | None:
+        """Return the lowest offset that may be ours and committed, its completion still to run."""
+        return self._delivery.undelivered_from
 
     def lease_left_s(self) -> float:
         """Return for how long nobody else can have taken over."""

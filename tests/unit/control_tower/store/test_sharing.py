@@ -181,6 +181,21 @@ async def test_what_another_removes_is_not_remembered(database: str, tmp_path: P
         assert isinstance(refused, SessionMissing)
 
 
+async def test_what_is_committed_and_not_delivered_is_known(database: str, tmp_path: Path) -> None:
+    """From before others can see it until its completion has run; a refused unit is none."""
+    seen: list[int | None] = []
+    async with sharing(database, tmp_path / "a") as store:
+        await commit(store, InsertSession(session()), drafts=[joined()])
+        unit = Unit([joined(), joined()])
+        unit.committed = lambda _: seen.append(store.undelivered_from())
+        store.submit(unit)
+        refused = Unit([joined()], require=RequireSession("none", "alice"))
+        assert isinstance(await settled(store, refused), SessionMissing)
+        await until(lambda: bool(seen))
+        assert seen == [2]
+        assert store.undelivered_from() is None
+
+
 async def test_a_home_is_claimed_once_and_stays_while_its_node_lives(
     database: str, tmp_path: Path
 ) -> None:
