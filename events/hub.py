@@ -27,6 +27,8 @@ A connection brings an :class:`~events.subscribers.Outlet` (its way out) and get
 * ``subscribe`` calls ``attached`` in the very step in which it takes effect; say the reply there.
   A snapshot taken there is exact as of ``Subscribed.offset``, ``partial_text`` included.
 * ``follow`` only a mission that has not ended: a mission's end is what ends it.
+* Where other processes write the same log, set ``others``: awaited before a place beyond our
+  head is refused, it returns once all is published that they have committed by then.
 * After an erasure call ``forget_recent``, so that replays read the log and not this memory.
 * For server-sent events and the like, write an Outlet that splits frames with
   :func:`events.frames.payloads`.
@@ -36,7 +38,7 @@ connection is behind, in ``replay.py``.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,6 +117,7 @@ class Hub:
         self._turns = turns
         self._limits = limits or HubLimits()
         self.wall = wall
+        self.others: Callable[[], Awaitable[None]] | None = None
         self._ring = Ring(log.head, self._limits.ring)
         self._streams = Streams(self._limits.streams)
         self._subscribers: dict[Subscriber, None] = {}
@@ -264,6 +267,15 @@ class Hub:
         """Return the offset up to which all of its topics precede what is said to it now."""
         return subscriber.position.lowest(self._ring.head)
 
+    async def present(self) -> int:
+        """Return the last offset published, others' events of until now among them."""
+        if self.others is not None:
+            await self.others()
+        return self._ring.head
+
+    async def _is_beyond(self, since: int) -> bool:
+        return since > self._ring.head and since > await self.present()
+
     async def subscribe(
         self,
         subscriber: Subscriber,
@@ -284,7 +296,9 @@ class Hub:
         self._check_count(subscriber, filters)
         reason = floor = None
         if since is not None:
-            if epoch not in {None, self._log.epoch} or since > self._ring.head:
+            if epoch not in {None, self._log.epoch} or (
+                since > self._ring.head and since > await self.present()
+            ):
                 reason = "epoch_changed"
             elif since < self._ring.head:
                 floor = await self._log.floor([one.topic for one in filters])

@@ -48,6 +48,7 @@ class _Seated:
     core: Core
     token: int
     taken_at: float
+    occupants: list[Occupant]
 
 
 class PostgresStore(ThreadedStore):
@@ -116,15 +117,17 @@ class PostgresStore(ThreadedStore):
             writer=writer,
             delivery=delivery,
         )
-        lookout = store._share(seated.token) if mode == seat.SHARED else None
+        lookout = store._share(seated) if mode == seat.SHARED else None
         store._lease = Lease(
             connecting, meaning_of, seated.token, seated.taken_at, on_fatal, lookout=lookout
         )
         store._lease.start()
         return store
 
-    def _share(self, token: int) -> Lookout:
-        nodes = self.nodes = DatabaseNodes(token, self._readers, self._writer.forget_cached)
+    def _share(self, seated: _Seated) -> Lookout:
+        nodes = DatabaseNodes(seated.token, self._readers, self._writer.forget_cached)
+        nodes.looked(seated.occupants, seated.core.head)
+        self.nodes = nodes
         return Lookout(nodes.looked, nodes.buried, nodes.its_load)
 
     @property
@@ -204,7 +207,7 @@ def _try_to_sit_down(database_url: str, candidate: Candidate, epoch: str) -> _Se
         database = PostgresDatabase(
             connection, partial(connect, database_url), taken, candidate.mode
         )
-        return _Seated(scopes, Core(database, scopes), taken, taken_at)
+        return _Seated(scopes, Core(database, scopes), taken, taken_at, seat.occupants(connection))
     except psycopg.Error as error:
         connection.close()
         meaning = meaning_of(error)

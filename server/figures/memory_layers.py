@@ -37,7 +37,7 @@ class Probe:
 
 async def episodic(services: Services, stored: StoreFigures) -> Probe:
     """L1: the log gives its last event back."""
-    reader, head = services.log, services.log.head
+    reader, head = services.log, services.hub.head
     figures = {
         "head": head,
         "floor": stored.floor,
@@ -52,7 +52,7 @@ async def episodic(services: Services, stored: StoreFigures) -> Probe:
 
 async def traces(services: Services, stored: StoreFigures) -> Probe:
     """L2: what happened reaches those who watch, and the journal has each step."""
-    counted, behind = services.figures(), services.log.head - services.hub.head
+    counted, behind = services.figures(), max(0, services.log.head - services.hub.head)
     figures = {
         "steps": stored.steps,
         "tool_calls": stored.tool_calls,

@@ -83,13 +83,14 @@ async def of_topic(call: Call[None, TopicQuery]) -> Response:
 
 async def _answer(call: Call[None, Any], topic: str, until: str | None) -> Response:
     since = _since(call)
-    log = call.services.log
+    hub = call.services.hub
     if not _wants_stream(call):
-        return await _page(call, topic, log.head if since is None else since)
+        return await _page(call, topic, since)
     # Of an ended mission there is only what the log has; its terminal event may be before `since`.
     finite = until is not None and await _has_ended(call, until)
-    if finite and since is None:
-        since = log.head
+    if finite:
+        head = await hub.present()
+        since = head if since is None else since
     stream = await call.services.streams.open(
         call.caller, build_filters([topic]), since, until=until, finite=finite
     )
@@ -101,9 +102,10 @@ async def _has_ended(call: Call[None, Any], pid: str) -> bool:
     return bool(mission["state"] == "terminated")
 
 
-async def _page(call: Call[None, Any], topic: str, since: int) -> Response:
+async def _page(call: Call[None, Any], topic: str, since: int | None) -> Response:
     log = call.services.log
-    head = log.head
+    head = await call.services.hub.present()
+    since = head if since is None else since
     body: dict[str, Any] = {"head": head, "epoch": log.epoch, "recovered": True}
     if since > head:
         gap = {"recovered": False, "reason": "epoch_changed", "events": [], "upto": head}

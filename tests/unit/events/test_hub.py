@@ -251,6 +251,23 @@ def test_another_epoch_can_not_be_resumed(since: int, epoch: str | None) -> None
     assert _kinds(sink) == [6]
 
 
+def test_a_place_that_another_process_has_got_to_is_waited_for() -> None:
+    """Where others write the same log, a client may have seen there what is yet to come here."""
+    rig = Rig(past=5)
+
+    async def others() -> None:
+        rig.publish(count=2)
+
+    rig.hub.others = others
+    sink, subscriber = rig.connect()
+    done = rig.subscribe(subscriber, [Filter("system")], 6)
+    rig.turns.run()
+    assert (done.recovered, done.offset, done.reason) == (True, 7, None)
+    assert _kinds(sink)[0] == 7
+    late = rig.subscribe(subscriber, [Filter("user:u1")], 12)
+    assert (late.recovered, late.reason) == (False, "epoch_changed")
+
+
 def test_a_gap_in_history_is_named_with_its_floor() -> None:
     """What retention removed can't be replayed; from the floor on it can."""
     rig = Rig(past=5)

@@ -129,6 +129,7 @@ async def test_everybody_sees_who_is_there(database: str, tmp_path: Path) -> Non
         sharing(database, tmp_path / "a") as first,
         sharing(database, tmp_path / "b", runs_missions=False) as second,
     ):
+        assert list(nodes_of(second).alive()) == [first.token, second.token]
         nodes_of(first).load = lambda: 7
         nodes_of(second).on_head = heads.append
         await commit(first, drafts=[joined(), joined()])
