@@ -38,7 +38,7 @@ from server.access.auth_keys import Keyring
 from server.access.guard import Guard
 from server.access.limits import SubmitRates
 from server.clock import SystemClock, UlidIds
-from server.endpoints import routes
+from server.endpoints import NoSuchPath, routes
 from server.figures.health import LoopLag
 from server.figures.metrics import CountedModels, Counting, Counts, figures
 from server.figures.overview import Overview
@@ -250,6 +250,7 @@ def create_app(running: Running) -> Starlette:
         exception_handlers={HTTPException: _to_the_guard},
     )
     app.router.redirect_slashes = False
+    app.router.default = NoSuchPath(services.gate, app.router.default)
     app.state.services = services
     return app
 

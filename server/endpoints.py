@@ -15,11 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from control_tower.commands import Caller
 from control_tower.errors import InvalidParams, NotFound
-from server.access.auth import acting_as
+from server.access.auth import Gate, acting_as
 from server.errors import InvalidRequest, MethodNotFound, ParseError, TooLarge, UnsupportedMediaType
 from server.json_text import clean
 from server.services import Services
@@ -139,21 +139,37 @@ class _Path:
         if "GET" in methods:
             methods.setdefault("HEAD", methods["GET"])
         self._allow = sorted(methods)
+        self._public = any(each.public for each in methods.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._methods.get(scope["method"])
+        public = self._public if endpoint is None else endpoint.public
+        request = Request(scope, receive, send)
+        services: Services = request.app.state.services
+        caller = await services.gate.caller(scope, public=public)
+        scope["state"]["user_id"] = caller.user_id or None
         if endpoint is None:
             raise MethodNotFound(f"{scope['method']} is not for this path.", allow=self._allow)
         scope["state"]["route"] = endpoint.path
-        request = Request(scope, receive, send)
-        services: Services = request.app.state.services
-        caller = await services.gate.caller(scope, public=endpoint.public)
-        scope["state"]["user_id"] = caller.user_id or None
         path, query = _path_parameters(request), _query(request, endpoint.query)
         body = await _body(request, endpoint, services.settings.max_body_bytes)
         call = Call(request, services, caller, body, query, path)
         response = await endpoint.call(call)
         await response(scope, receive, send)
+
+
+class NoSuchPath:
+    """Answers where no route is: to those with credentials only, as all but the open paths do."""
+
+    def __init__(self, gate: Gate, not_found: ASGIApp) -> None:
+        self._gate = gate
+        self._not_found = not_found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask who it is, then say that there is nothing."""
+        if scope["type"] == "http":
+            await self._gate.caller(scope)
+        await self._not_found(scope, receive, send)
 
 
 def _path_parameters(request: Request) -> dict[str, str]:

@@ -53,6 +53,33 @@ async def test_everything_but_health_wants_credentials(
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing/here"), ("POST", "/api/v1/nothing"), ("PUT", "/api/v1/requests")],
+)
+async def test_what_is_not_there_is_not_told_to_strangers(
+    method: str, path: str, api: httpx2.AsyncClient
+) -> None:
+    """401 where there is nothing, too: a stranger learns neither the paths nor their methods."""
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = await api.request(method, path, headers=headers)
+        problem_of(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    known = await api.request(method, path, headers=signed("ada"))
+    assert known.status_code == (405 if method == "PUT" else 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/static/none.js", 404), ("POST", "/operator", 405), ("PUT", "/health", 405)],
+)
+async def test_open_paths_say_openly_what_they_have_not(
+    method: str, path: str, status: int, api: httpx2.AsyncClient
+) -> None:
+    """What is open without credentials is so in its refusals."""
+    assert (await api.request(method, path)).status_code == status
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/ws", "/static/js/client.js", *sorted(OPEN)])
 async def test_pages_and_health_are_open(path: str, api: httpx2.AsyncClient) -> None:
     """A page asks for a token itself."""
