@@ -4,6 +4,7 @@ A page's policy allows scripts and styles of this server only, and the one inlin
 by the hash of its text, which is computed from the file at start.
 """
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -93,28 +94,38 @@ def wants_html(headers: Headers) -> bool:
 
 
 class PageFile:
-    """A page on disk, read again when it has changed."""
+    """A page on disk, read again when it has changed.
+
+    Reading it means reading all of its modules, which takes longer than the event loop may stand.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._page: Page | None = None
         self._read_at = 0.0
 
-    def page(self) -> Page | None:
-        """Return the page; None where the pages are not installed."""
-        if not self._path.is_file():
-            return None
-        changed_at = self._path.stat().st_mtime
-        if self._page is None or changed_at != self._read_at:
-            self._page, self._read_at = Page.read(self._path), changed_at
+    def is_there(self) -> bool:
+        """Return whether the page is installed."""
+        return self._path.is_file()
+
+    async def page(self) -> Page:
+        """Return the page.
+
+        Raises:
+            NotFound: where the pages are not installed.
+        """
+        try:
+            changed_at = self._path.stat().st_mtime
+            if self._page is None or changed_at != self._read_at:
+                self._page = await asyncio.to_thread(Page.read, self._path)
+                self._read_at = changed_at
+        except FileNotFoundError:
+            raise NotFound("The pages are not installed here.") from None
         return self._page
 
     async def answer(self, _request: Request) -> Response:
         """Return the page to whoever asks."""
-        page = self.page()
-        if page is None:
-            raise NotFound("The pages are not installed here.")
-        return page.response()
+        return (await self.page()).response()
 
 
 class ForBrowsers(Route):
@@ -128,9 +139,7 @@ class ForBrowsers(Route):
         """Match a browser's GET, as long as the page is there."""
         match, child = super().matches(scope)
         wanted = match is Match.FULL and wants_html(Headers(scope=scope))
-        if not wanted or self._page.page() is None:
-            return Match.NONE, {}
-        return match, child
+        return (match, child) if wanted and self._page.is_there() else (Match.NONE, {})
 
 
 def console_routes(static: Path) -> list[BaseRoute]:

@@ -1,12 +1,16 @@
 """The pages for people, as HTTP serves them: who gets which, under which policy, how compressed."""
 
 import re
+import threading
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from server import pages
 from server.page_files import takes_gzip
-from server.pages import static_dir
+from server.page_modules import with_preloads
+from server.pages import PageFile, static_dir
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,6 +52,36 @@ async def test_each_page_announces_its_modules(api: httpx2.AsyncClient, path: st
     assert html.index("importmap") < html.index("modulepreload") < html.index('type="module"')
     for url in announced:
         assert (await api.head(url)).status_code == 200
+
+
+async def test_the_pages_share_their_head() -> None:
+    """But for title, own styles and main module: the next change of one is one of all three."""
+    own = re.compile(
+        r"<title>.*</title>|<link rel=\"stylesheet\" href=\"/static/css/.*|"
+        r"<script type=\"module\" src=.*"
+    )
+    files = ("index.html", "operator.html", "governance.html")
+    heads = {
+        re.sub(r"\n\s*\n", "\n", own.sub("", html.partition("</head>")[0]))
+        for html in ((static_dir() / file).read_text() for file in files)
+    }
+    assert len(heads) == 1
+
+
+async def test_a_page_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hundred modules are read with it, once: meanwhile the connections are served."""
+    readers: list[threading.Thread] = []
+
+    def noted(html: bytes, static: Path) -> bytes:
+        readers.append(threading.current_thread())
+        return with_preloads(html, static)
+
+    monkeypatch.setattr(pages, "with_preloads", noted)
+    file = PageFile(static_dir() / "operator.html")
+    assert b"modulepreload" in (await file.page()).html
+    assert await file.page() is await file.page()
+    assert len(readers) == 1
+    assert readers[0] is not threading.main_thread()
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/plain"])
