@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -30,6 +31,9 @@ EXIT_INTERRUPTED = 130
 WIDE = 200
 """Columns where nobody looks: a row stays on one line for grep."""
 
+_warned: ContextVar[set[str]] = ContextVar("warned")
+"""What this command has warned of."""
+
 out = Console(width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
@@ -45,6 +49,7 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _warned.set(set())
         try:
             return command(*args, **kwargs)
         except (SettingsError, AppLoadError, RegistrationError, SchemaTooNew) as error:
@@ -74,9 +79,13 @@ def forever(command: Coroutine[object, object, None]) -> None:
 
 
 def loaded(overrides: Mapping[str, object]) -> Loaded:
-    """Return the settings, having said what is odd about them."""
+    """Return the settings, having said what is odd about them, each thing once a command."""
     found = load(overrides)
+    said = _warned.get(set())
     for warning in found.warnings:
+        if warning in said:
+            continue
+        said.add(warning)
         err.print(f"[yellow]Warning:[/yellow] {_escaped(warning)}", highlight=False)
     return found
 

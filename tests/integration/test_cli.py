@@ -201,6 +201,13 @@ def test_the_doctor_finds_a_running_server(tower_process: TowerProcess) -> None:
     assert "we are local, operator" in done.stdout
 
 
+def test_a_command_warns_once_of_a_setting_that_is_none(tower_process: TowerProcess) -> None:
+    """The doctor reads the settings for more than one thing."""
+    for _ in range(2):
+        done = tower("doctor", "--data-dir", str(tower_process.data_dir), TOWER_PROT="1")
+        assert done.stderr.count("TOWER_PROT is not a setting") == 1
+
+
 @pytest.mark.parametrize(
     ("made", "command"),
     [(True, ".venv/bin/pip install -e '.[llm]'"), (False, "pip install 'control-tower[llm]'")],
