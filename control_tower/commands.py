@@ -1,6 +1,6 @@
 """What a caller may ask of the tower. The bounds are the wire's; WS and REST share them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -8,8 +8,10 @@ from control_tower.quota.quotas import Amount, Count, ResourceQuota
 from control_tower.records import Priority
 from events.payloads import JsonObject
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-MissionText = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+NAME_CHARACTERS: Final = 200
+MISSION_CHARACTERS: Final = 10_000
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
+MissionText = Annotated[str, msgspec.Meta(min_length=1, max_length=MISSION_CHARACTERS)]
 Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 

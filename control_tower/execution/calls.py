@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from control_tower.commands import MISSION_CHARACTERS, NAME_CHARACTERS
 from control_tower.errors import AgentError
 from control_tower.execution.canonical import sha256_hex
 from control_tower.ports import ModelRequest, ToolPlan
@@ -20,6 +21,9 @@ from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import StepRecord
 from events.payloads import JsonObject
 from events.types import Json
+
+HISTORY_MESSAGES: Final = 10_000
+"""The most messages that one call of ``ctx.history`` may ask for."""
 
 _NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _PART: Final = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
@@ -91,11 +95,26 @@ class Clarify:
 
 @dataclass(slots=True, frozen=True)
 class Spawn:
-    """``ctx.spawn``."""
+    """``ctx.spawn``. A child's mission is what a person's may be.
+
+    Raises:
+        ValueError: for an agent or a mission that is no such text.
+    """
 
     agent: str
     mission: str
     quota: ResourceQuota | None
+
+    def __post_init__(self) -> None:
+        if not _fits(self.agent, NAME_CHARACTERS) or not _fits(self.mission, MISSION_CHARACTERS):
+            raise ValueError(
+                f"spawn takes an agent's name and a text of 1 to {MISSION_CHARACTERS} characters"
+            )
+
+
+def _fits(text: object, most: int) -> bool:
+    """Whether a program gave a text, with words in it, and not too many."""
+    return isinstance(text, str) and len(text) <= most and bool(text.strip()) and "\0" not in text
 
 
 @dataclass(slots=True, frozen=True)
@@ -107,9 +126,17 @@ class Join:
 
 @dataclass(slots=True, frozen=True)
 class History:
-    """``ctx.history``."""
+    """``ctx.history``.
+
+    Raises:
+        ValueError: for a limit that is no such number.
+    """
 
     limit: int
+
+    def __post_init__(self) -> None:
+        if type(self.limit) is not int or not 0 <= self.limit <= HISTORY_MESSAGES:
+            raise ValueError(f"history takes a whole number from 0 to {HISTORY_MESSAGES}")
 
 
 @dataclass(slots=True, frozen=True)

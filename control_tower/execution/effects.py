@@ -16,6 +16,7 @@ from control_tower.errors import AgentError, KernelBug, ModelFailed, ToolTimeout
 from control_tower.execution.calls import Call, FunctionCall, History, Kind, Spent
 from control_tower.execution.canonical import sha256_hex
 from control_tower.execution.outcomes import agent_error_of, as_json
+from control_tower.execution.run import being_closed
 from control_tower.execution.syscalls import EffectEnd
 from control_tower.patience import patiently
 from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
@@ -60,7 +61,7 @@ class Attempts:
             effect_key=sha256_hex(pcb.pid, call.step, call.sha256)[:32],
             delta=delta,
         )
-        began = time.perf_counter()
+        began, task = time.perf_counter(), asyncio.current_task()
         charge = _charge_of(call)
         await self._until_ours()
         try:
@@ -70,12 +71,14 @@ class Attempts:
             end = EffectEnd(error=ToolTimeout(message), unknown=True, usage=charge)
         except AgentError as error:
             end = EffectEnd(error=error, usage=charge)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as raised:
             # User land may raise anything, SystemExit and CancelledError among it: that is the
             # call's outcome. Only a cancellation of ours ends the attempt.
             if isinstance(raised, asyncio.CancelledError) and _cancelled():
+                raise
+            if being_closed(task, raised):
                 raise
             end = EffectEnd(error=agent_error_of(raised, call.kind), usage=charge)
         latency_ms = round((time.perf_counter() - began) * 1000, 3)

@@ -92,12 +92,15 @@ class Run:
     async def _main(self, program: Callable[[], Awaitable[object]]) -> None:
         result: object = None
         error: BaseException | None = None
+        task = asyncio.current_task()
         try:
             result = await self.steer(program())
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
-        except BaseException as raised:  # noqa: BLE001
+        except BaseException as raised:
             # A program may raise anything, SystemExit too: that is its mission's end, no more.
+            if being_closed(task, raised):
+                raise
             error = raised
         self.code_running -= 1
         if self.closed or self.cut:
@@ -233,11 +236,14 @@ class Run:
         return fan.results
 
     async def _branch(self, fan: "_Fan", index: int, branch: Callable[[], Awaitable[Any]]) -> None:
+        task = asyncio.current_task()
         try:
             fan.results[index] = await self.steer(branch())
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
-        except BaseException as raised:  # noqa: BLE001  # as for the whole program
+        except BaseException as raised:  # as for the whole program
+            if being_closed(task, raised):
+                raise
             fan.errors[index] = raised
         fan.left -= 1
         if self.closed:
@@ -327,6 +333,19 @@ class _Fan:
         self.errors: list[BaseException | None] = [None] * count
         self.left = count
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+def being_closed(task: "asyncio.Task[Any] | None", raised: BaseException) -> bool:
+    """Return whether the interpreter closes ``task``, rather than that its code raised by itself.
+
+    What closes a coroutine is never its own task.
+    """
+    if not isinstance(raised, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is not task
+    except RuntimeError:  # no loop runs any more
+        return True
 
 
 def _close(steps: Generator[Any, Any, Any]) -> None:

@@ -723,6 +723,20 @@ def test_a_childs_quota_may_be_a_dict_of_its_limits() -> None:
         lambda ctx: ctx.sleep(None),
         lambda ctx: ctx.sleep(float("inf")),
         lambda ctx: ctx.sleep(float("nan")),
+        lambda ctx: ctx.spawn("main", " "),
+        lambda ctx: ctx.spawn("main", None),
+        lambda ctx: ctx.spawn("main", "x" * 10_001),
+        lambda ctx: ctx.spawn("main", "x\0"),
+        lambda ctx: ctx.spawn("main", "\ud800"),
+        lambda ctx: ctx.spawn(None, "x"),
+        lambda ctx: ctx.history("x"),
+        lambda ctx: ctx.history(None),
+        lambda ctx: ctx.history(2.5),
+        lambda ctx: ctx.history(-1),
+        lambda ctx: ctx.history(2**70),
+        lambda ctx: ctx.emit("n", n=[{"deep": 2**63}]),
+        lambda ctx: ctx.confirm("n", n=-(2**70)),
+        lambda ctx: ctx.step("n", len, 2**64),
     ],
 )
 def test_a_call_that_makes_no_sense_fails_the_mission(misuse: Callable[[Context], Any]) -> None:
@@ -737,6 +751,73 @@ def test_a_call_that_makes_no_sense_fails_the_mission(misuse: Callable[[Context]
     async def scenario() -> None:
         mission = await world.ended(await world.submit())
         assert (mission["outcome"], mission["error"]["code"]) == ("failed", "agent_failed")
+        assert "step.started" not in world.ledger.types(mission["mission_id"])
+
+    world.run(scenario)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63 - 1), 10.0**300, "1" * 40])
+def test_a_step_gives_back_what_every_client_can_read(number: float | str) -> None:
+    """The largest integer of 64 bits, and what only looks like a larger one."""
+    world = World()
+
+    async def main(ctx: Context) -> object:
+        return await ctx.step("n", lambda: [number])
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        assert (await world.ended(await world.submit()))["result"] == [number]
+
+    world.run(scenario)
+
+
+def test_an_integer_beyond_64_bits_is_refused_where_it_comes_from() -> None:
+    """A step that returns one has failed, a mission that does has no result: both say why."""
+    world = World()
+
+    async def main(ctx: Context) -> object:
+        with pytest.raises(StepFailed, match="64 bits"):
+            await ctx.step("n", lambda: {"n": 2**63})
+        return [2**70]
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        error = (await world.ended(await world.submit()))["error"]
+        assert error["code"] == "result_invalid"
+        assert "64 bits" in error["message"]
+
+    world.run(scenario)
+
+
+@pytest.mark.parametrize("where", ["program", "branch", "step", "tool"])
+def test_a_generator_exit_of_ones_own_is_an_error_like_any_other(where: str) -> None:
+    """It closes nobody's coroutine: the mission ends, and says of what."""
+    world = World()
+
+    async def gone(*_: object) -> None:
+        raise GeneratorExit
+
+    world.tools.add(gone)
+
+    async def main(ctx: Context) -> object:
+        match where:
+            case "program":
+                raise GeneratorExit
+            case "branch":
+                return await ctx.parallel(gone, gone)
+            case "step":
+                return await ctx.step("gone", gone)
+            case _:
+                return await ctx.tool("gone")
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        mission = await world.ended(await world.submit(), timeout_s=60)
+        assert mission["outcome"] == "failed"
+        assert "GeneratorExit" in mission["error"]["message"]
 
     world.run(scenario)
 
