@@ -89,6 +89,10 @@ class Executor:
         """Validate a call; see :meth:`agents.planner.Planner.plan`."""
         return self._planner.plan(tool, arguments)
 
+    def asked(self, arguments: Mapping[str, object]) -> Json:
+        """Return what a call asks that can't be planned; see :class:`agents.planner.Planner`."""
+        return self._planner.asked(arguments)
+
     def edit(
         self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
     ) -> ToolPlan:

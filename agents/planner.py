@@ -6,12 +6,14 @@ from typing import TypeGuard
 import msgspec
 
 from agents import secret
+from agents.bounds import OutOfBounds, check_inside, jsonable
 from agents.registry import Registry
 from agents.secret import Secret
 from agents.tool_spec import ToolSpec
 from control_tower.errors import ToolInvalid
 from control_tower.ports import ToolPlan
 from events.payloads import JsonObject
+from events.types import Json
 
 MAX_SHOWN_CHARACTERS = 200
 
@@ -54,11 +56,25 @@ class Planner:
         restored = _restore(arguments, _secrets_in(proposed))
         return self.plan(tool, named_values(restored))
 
+    def asked(self, arguments: Mapping[str, object]) -> Json:
+        """Return what a program asked in a call that can't be planned, secrets by their names.
+
+        For a tool that takes what it is given as it is, as those of MCP servers do, it is the
+        plan's identity.
+        """
+        try:
+            named = named_values(secret.replace(arguments, _named))
+            plain = {name: jsonable(value) for name, value in named.items()}
+            check_inside(plain)
+        except (OutOfBounds, RecursionError):
+            return sorted(arguments)
+        return plain
+
     def find(self, tool: object) -> ToolSpec:
         """Return the tool called ``tool``, or whose function it is.
 
         Raises:
-            ToolInvalid: if none is; with the nearest name.
+            ToolInvalid: if none is; with why, or the nearest name.
         """
         spec = self._registry.find_tool(tool)
         if spec is not None:
@@ -66,6 +82,8 @@ class Planner:
         if not isinstance(tool, str):
             name = getattr(tool, "__name__", type(tool).__name__)
             raise ToolInvalid(f"{name} is not a registered tool; decorate it with @tool(...).")
+        if why := self._registry.why_missing(tool):
+            raise ToolInvalid(f"{tool[:MAX_SHOWN_CHARACTERS]} can't be called: {why}.")
         near = self._registry.nearest_tool(tool)
         hint = f" Did you mean {near}?" if near else ""
         raise ToolInvalid(f"There is no tool called {tool[:MAX_SHOWN_CHARACTERS]}.{hint}")

@@ -30,6 +30,7 @@ class Registry:
     def __init__(self) -> None:
         self._agents: dict[str, AgentProgram] = {}
         self._tools: dict[str, ToolSpec] = {}
+        self._expected: dict[str, Callable[[], str | None]] = {}
 
     @property
     def agents(self) -> Mapping[str, AgentProgram]:
@@ -127,6 +128,17 @@ class Registry:
         for spec in self._tools.values():
             if spec.function is tool:
                 return spec
+        return None
+
+    def expect(self, prefix: str, trouble: Callable[[], str | None]) -> None:
+        """Expect tools that come later, and may go; ``trouble()`` says why they are not there."""
+        self._expected[prefix] = trouble
+
+    def why_missing(self, name: str) -> str | None:
+        """Return why a tool that is expected is not there; None if nobody knows."""
+        for prefix, trouble in self._expected.items():
+            if name.startswith(prefix):
+                return trouble()
         return None
 
     def nearest_tool(self, name: str) -> str | None:

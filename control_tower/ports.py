@@ -206,6 +206,9 @@ class Tools(Protocol):
             ToolInvalid: for an unknown tool or arguments that do not fit.
         """
 
+    def asked(self, arguments: Mapping[str, object]) -> Json:
+        """Return the identity of a call that can't be planned: that of its plan, if it could."""
+
     def edit(
         self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
     ) -> ToolPlan:

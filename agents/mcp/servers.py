@@ -58,6 +58,10 @@ class McpServer:
     _link: Link | None = None
     _greeted: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def trouble(self) -> str | None:
+        """Return what to say of its tools while they can't be called."""
+        return self.problem and f"the MCP server {self.name} is not there: {self.problem}"
+
     async def keep(self) -> None:
         """Stay connected until cancelled; each time the tools are listed anew."""
         pause_s = FIRST_PAUSE_S
@@ -174,6 +178,8 @@ class McpServers:
             RegistrationError: for a bad name, or a server with neither command nor URL, or both.
         """
         self.servers = [_server(name, table, registry, version) for name, table in tables.items()]
+        for server in self.servers:
+            registry.expect(tool_name(server.name, ""), server.trouble)
         self._keeping: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:

@@ -194,8 +194,9 @@ class Context:
         try:
             request = self._services.models.plan(messages, chosen, tools or (), settings)
         except errors.AgentError as error:
+            said: JsonObject = {"error": error.message}
             return msgspec.convert(
-                await self._refused(Kind.LLM, chosen or "model", {}, error), Reply
+                await self._refused(Kind.LLM, chosen or "model", said, said, error), Reply
             )
         asked: JsonObject = {
             "model": request.model,
@@ -221,7 +222,10 @@ class Context:
             plan = self._services.tools.plan(tool, arguments)
         except errors.AgentError as error:
             name = tool if isinstance(tool, str) else getattr(tool, "__name__", "tool")
-            return await self._refused(Kind.TOOL, name, arguments, error)
+            # Not the error: the tool may come, or go, before the program is run again.
+            asked = self._services.tools.asked(arguments)
+            shown: JsonObject = {"arguments": sorted(arguments), "error": error.message}
+            return await self._refused(Kind.TOOL, name, asked, shown, error)
         return await self.call(Kind.TOOL, plan.name, plan.identity, plan.arguments, plan)
 
     async def confirm(self, message: str, **details: Any) -> Decision:
@@ -349,11 +353,13 @@ class Context:
         await self.call(Kind.ARTIFACT, name, asked, asked, Artifact(name, body, media_type))
 
     async def _refused(
-        self, kind: Kind, name: str, arguments: Mapping[str, object], error: errors.AgentError
+        self, kind: Kind, name: str, asked: Json, shown: Json, error: errors.AgentError
     ) -> Json:
-        """Journal a call that can't be made, so that its error is an outcome like any other."""
-        asked: JsonObject = {"arguments": sorted(arguments), "error": error.message}
-        return await self.call(kind, name, asked, asked, Rejected(error.code, error.message))
+        """Journal a call that can't be made, so that its error is an outcome like any other.
+
+        One that was made before, when it could be, has the outcome that is recorded.
+        """
+        return await self.call(kind, name, asked, shown, Rejected(error.code, error.message))
 
     def _next(self) -> str:
         self._count += 1

@@ -110,6 +110,8 @@ class Syscalls:
         record = p.find_step(call.step)
         if record is None:
             self._begin(p, call)
+        elif isinstance(call.request, Rejected) and record.status is not StepStatus.ASKED:
+            self._can_not_go_on(p, call, record, call.request)
         elif record.status is StepStatus.APPROVED and isinstance(call.request, EFFECTS):
             self._attempt(p, call, record)
         elif record.status is StepStatus.APPROVED:
@@ -163,6 +165,21 @@ class Syscalls:
         else:
             cut = msgspec.structs.replace(record, reserved=None)
             self.questions.doubt(p, cut, "cut by a restart")
+
+    def _can_not_go_on(self, p: Proposal, call: Call, record: StepRecord, why: Rejected) -> None:
+        """A call that was begun, and can't be made any more: its tool has gone meanwhile."""
+        started = record.status is StepStatus.STARTED
+        if started and call.step in p.process.begun:
+            return
+        if record.reserved is not None:
+            self.effects.settle(p, ResourceUsage(), record.reserved)
+            record = msgspec.structs.replace(record, reserved=None)
+        if started and not record.idempotent:
+            self.questions.doubt(p, record, "cut by a restart")
+        else:
+            fail(
+                p, msgspec.structs.replace(record, wake_at=None), agent_error(why.code, why.message)
+            )
 
     def _attempt(self, p: Proposal, call: Call, record: StepRecord, delay_s: float = 0.0) -> None:
         """Commit the intent of an attempt; the effect starts behind it."""

@@ -181,6 +181,10 @@ class Hands:
         chosen = dict(arguments)
         return ToolPlan(name=name, arguments=chosen, identity=chosen, **options)
 
+    def asked(self, arguments: Mapping[str, object]) -> Any:
+        """See ``ports.Tools``."""
+        return dict(arguments)
+
     def edit(
         self, tool: str, proposed: Mapping[str, object], arguments: Mapping[str, object]
     ) -> ToolPlan:

@@ -20,6 +20,7 @@ from agents.mcp import McpServers
 from agents.mcp.link import Replies
 from agents.mcp.wire import JsonSchemaGate, decode, offered, outcome, risk_of, tool_name
 from agents.registry import Registry
+from agents.secret import Secret
 from tests.unit.agents import mcp_server
 
 SERVER = {"command": sys.executable, "args": [str(Path(mcp_server.__file__))]}
@@ -143,6 +144,24 @@ async def test_a_server_that_cannot_be_started_is_a_problem_not_an_end(
         problems = servers.problems()
     assert "cannot be started" in str(problems["none"])
     assert problems["quits"] is not None
+
+
+async def test_a_call_is_the_same_whether_its_server_is_there_or_not(
+    registry: Registry, make_ctx: MakeContext, secrets: dict[str, str]
+) -> None:
+    """A replay compares what was asked; who finds no tool is told why."""
+    secrets["KEY"] = "canary"
+    asked = {"text": "x", "more": [1, {"a": 2.5}], "key": Secret("KEY")}
+    ctx = make_ctx("x")
+    async with McpServers({"box": SERVER}, registry):
+        plan = ctx.executor.plan("mcp.box.plain", asked)
+    assert plan.identity == ctx.executor.asked(asked)
+    assert "canary" not in str(plan.identity)
+    McpServers({"later": SERVER}, registry)
+    with pytest.raises(ToolInvalid, match="the MCP server later is not there: not yet connected"):
+        ctx.executor.plan("mcp.later.say", {})
+    odd = {"b": object(), "a": "\ud800"}
+    assert ctx.executor.asked(odd) == ["a", "b"]
 
 
 async def test_a_slow_server_does_not_hold_up_the_start(

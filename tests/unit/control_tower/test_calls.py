@@ -430,6 +430,73 @@ def test_an_unknown_tool_is_an_outcome_that_the_program_may_catch() -> None:
     world.run(scenario)
 
 
+def test_recorded_outcomes_stand_whether_their_tool_is_there_or_not() -> None:
+    """One that has gone, and one that came: neither makes a replay diverge."""
+    world = World()
+
+    def look(at: str) -> str:
+        return f"saw {at}"
+
+    world.tools.add(look)
+
+    async def main(ctx: Context) -> object:
+        seen = await ctx.tool("look", at="it")
+        with pytest.raises(ToolInvalid, match="no tool coming"):
+            await ctx.tool("coming", at="it")
+        await ctx.sleep(10)
+        return seen
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(5)
+        del world.tools.functions["look"]
+        world.tools.add(look)
+        world.tools.functions["coming"] = world.tools.functions.pop("look")
+        world.tools.plans["coming"] = {}
+        await world.restart()
+        assert (await world.ended(pid))["result"] == "saw it"
+        assert world.tools.calls == [("look", {"at": "it"})]
+
+    world.run(scenario)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_call_in_flight_whose_tool_has_gone_is_not_made_and_not_forgotten(
+    idempotent: bool,
+) -> None:
+    """A side effect is a question all the same; what may be repeated fails, as it can't be."""
+    world = World()
+
+    async def slow() -> str:
+        await asyncio.sleep(60)
+        return "?"
+
+    world.tools.add(slow, idempotent=idempotent)
+
+    async def main(ctx: Context) -> object:
+        return await ctx.tool("slow")
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        await asyncio.sleep(5)
+        world.tools.functions.clear()
+        await world.restart()
+        if not idempotent:
+            asked = await world.question(pid)
+            assert asked["kind"] == "unknown_outcome"
+            retry = DecisionAnswer(decision="retry")
+            await world.tower.answer(ALICE, asked["interrupt_id"], retry)
+        mission = await world.ended(pid)
+        assert mission["error"] == {"code": "tool_invalid", "message": "There is no tool slow."}
+        assert len(world.tools.calls) == 1
+
+    world.run(scenario)
+
+
 def test_edited_arguments_are_what_runs_and_what_is_journaled() -> None:
     """The original call is never made; arguments that do not fit leave the question pending."""
     world = World()
