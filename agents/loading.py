@@ -1,10 +1,12 @@
 """Imports the files and modules in which developers register their agents and tools."""
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -35,11 +37,12 @@ def load_app(path_or_module: str | Path, registry: Registry | None = None) -> Lo
     ``sys.path``, so that it can import its neighbours and shadows nothing of the server.
 
     Raises:
-        AppLoadError: if there is no such file or module, or it raises. Nothing of it stays.
+        AppLoadError: if there is no such file or module, or it raises. What it has registered
+            by then, and what modules have that it imported, is dropped.
     """
     target = registry if registry is not None else current_registry()
     agents, tools = dict(target.agents), dict(target.tools)
-    with recording(target):
+    with _all_or_nothing(target), recording(target):
         if _is_path(path_or_module):
             _import_file(Path(path_or_module), target)
         else:
@@ -63,7 +66,7 @@ def load_entry_points(registry: Registry | None = None) -> list[str]:
     target = registry if registry is not None else current_registry()
     loaded = []
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
-        with recording(target):
+        with _all_or_nothing(target), recording(target):
             try:
                 found = entry.load()
             except Exception as error:  # whatever the import raised, it names the culprit
@@ -72,6 +75,22 @@ def load_entry_points(registry: Registry | None = None) -> list[str]:
             target.add_agent(AgentProgram(entry.name, found, "", entry.module))
         loaded.append(entry.name)
     return loaded
+
+
+@contextlib.contextmanager
+def _all_or_nothing(registry: Registry) -> Iterator[None]:
+    """Leave the registry as it was if an import fails, what its neighbours registered included.
+
+    Modules that registered something and are forgotten are so as modules, too: imported again,
+    they must register again.
+    """
+    kept, modules = registry.kept(), sys.modules.copy()
+    try:
+        yield
+    except BaseException:
+        for name in registry.restore(kept) & (sys.modules.keys() - modules.keys()):
+            del sys.modules[name]
+        raise
 
 
 def _is_registered(registry: Registry, function: object) -> bool:
@@ -94,12 +113,13 @@ def _import_file(path: Path, registry: Registry) -> None:
         sys.path.append(str(path.parent))
     registry.forget(name)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    before, sys.modules[name] = sys.modules.get(name), module
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        registry.forget(name)
+        if before is not None:
+            sys.modules[name] = before
         if isinstance(error, Exception | SystemExit):
             raise AppLoadError(_said(path.name, error)) from error
         raise

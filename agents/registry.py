@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from agents.errors import RegistrationError
 from agents.program import AgentProgram
@@ -20,6 +20,9 @@ Risk = Literal["read_only", "write", "destructive", "low", "medium", "high", "cr
 
 FILE_MODULE = "tower_app_"
 """How the names of modules begin that were made of a file, as ``app.py``."""
+
+Kept: TypeAlias = tuple[dict[str, AgentProgram], dict[str, ToolSpec]]
+"""Agents and tools as they were at some time."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
@@ -144,6 +147,18 @@ class Registry:
     def nearest_tool(self, name: str) -> str | None:
         """Return the registered tool whose name is most like ``name``, if any is."""
         return next(iter(difflib.get_close_matches(name, self._tools, n=1)), None)
+
+    def kept(self) -> "Kept":
+        """Return what there is, for :meth:`restore`."""
+        return self._agents.copy(), self._tools.copy()
+
+    def restore(self, kept: "Kept") -> set[str]:
+        """Go back to what there was; return the modules whose agents or tools are dropped."""
+        agents, tools = kept
+        dropped = {one.origin for key, one in self._agents.items() if agents.get(key) is not one}
+        dropped |= {one.origin for key, one in self._tools.items() if tools.get(key) is not one}
+        self._agents, self._tools = agents, tools
+        return dropped
 
     def forget(self, origin: str) -> None:
         """Drop what came from the module ``origin``, before it is loaded again."""

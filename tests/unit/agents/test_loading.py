@@ -90,6 +90,40 @@ def test_a_file_that_raises_leaves_nothing(tmp_path: Path, source: str, said: st
     assert not [name for name in set(sys.modules) - modules if name.startswith("tower_app_")]
 
 
+@pytest.mark.parametrize("source", ["half_loaded", "half_loaded.py", "point"])
+def test_what_fails_half_way_registers_nothing_and_can_be_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """A module, a file whose neighbour has registered, an entry point: mended, each is whole."""
+    whole, imports = tmp_path / "half_loaded.py", "import part_of_the_half\n"
+    (tmp_path / "part_of_the_half.py").write_text(APP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("point", "half_loaded", "control_tower.agents")
+    monkeypatch.setattr("agents.loading.entry_points", lambda group: [point])
+    registry = builtin_registry()
+    before, modules = (dict(registry.agents), dict(registry.tools)), set(sys.modules)
+
+    def load() -> None:
+        if source == "point":
+            load_entry_points(registry)
+        else:
+            load_app(tmp_path / source if source.endswith(".py") else source, registry)
+
+    own = APP.replace("greet", "own_greet")
+    try:
+        for broken in ("1 / 0\n", "def\n"):
+            whole.write_text(own + imports + broken)
+            with pytest.raises(AppLoadError, match="could not be imported"):
+                load()
+            assert (dict(registry.agents), dict(registry.tools)) == before
+        whole.write_text(imports + own)
+        load()
+        assert registry.agents.keys() - before[0].keys() == {"greeter", "own_greeter"}
+    finally:
+        for name in set(sys.modules) - modules:
+            del sys.modules[name]
+
+
 def test_a_missing_file_is_named() -> None:
     """As is a missing module."""
     with pytest.raises(AppLoadError, match=r"There is no file nowhere/app\.py"):
