@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,7 @@ from events.payloads import JsonObject
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_LOGGED_CHARACTERS = 500
 END_S = 2.0
+LOOK_S = 0.02
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "SYSTEMROOT")
 """What a server gets of our environment; keys and passwords are not its to see."""
 
@@ -81,21 +83,36 @@ class StdioLink:
         await asyncio.wait([self._reading])
 
     async def close(self) -> None:
-        """End the process: asked by closing its input, then told, then made to."""
-        process = self._process
-        if process.stdin is not None:
-            process.stdin.close()
-        for end in (None, process.terminate, process.kill):
-            if end is not None and process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    end()
+        """End the server and all that it has started: asked by closing its input, told, made to.
+
+        A server is often a launcher's child (of npx, uvx, a shell), which outlives the launcher.
+        """
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        for end in (None, signal.SIGTERM, signal.SIGKILL):
+            if end is not None:
+                self._tell_all(end)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_S):
-                    await process.wait()
+                    await self._all_ended()
                 break
         for task in (self._reading, self._logging):
             task.cancel()
         await asyncio.wait([self._reading, self._logging])
+
+    async def _all_ended(self) -> None:
+        await self._process.wait()
+        while self._tell_all(0):  # noqa: ASYNC110 - of a grandchild nobody tells us
+            await asyncio.sleep(LOOK_S)
+
+    def _tell_all(self, number: int) -> bool:
+        """Send a signal to the server's process group, whose leader it is; whether there is any."""
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            # None is left, or a system that does not let us ask after those that it buries.
+            return False
+        return True
 
     def _give_up(self, number: int) -> None:
         """Tell the server that nobody waits any more; it need not listen."""

@@ -146,6 +146,34 @@ async def test_a_server_that_cannot_be_started_is_a_problem_not_an_end(
     assert problems["quits"] is not None
 
 
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_what_a_server_has_started_ends_with_it(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: bool
+) -> None:
+    """A launcher ends when its input does; its child, which reads none of it, is told to."""
+    monkeypatch.setattr("agents.mcp.stdio.END_S", 0.2)
+    started = tmp_path / "pid"
+    trap = "trap '' TERM; " if stubborn else ""
+    child = f"({trap}echo > {started}.up; while :; do sleep 0.1; done) & echo $! > {started}"
+    command = f"{child}; exec {sys.executable} {SERVER['args'][0]}"
+    table = {"command": "sh", "args": ["-c", command]}
+    async with McpServers({"box": table}, registry) as servers:
+        assert servers.problems() == {"box": None}
+        async with asyncio.timeout(10):
+            while not Path(f"{started}.up").exists():
+                await asyncio.sleep(0.01)
+        assert is_alive(int(started.read_text()))
+    assert not is_alive(int(started.read_text()))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs, rather than having ended with nobody to bury it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 async def test_a_call_is_the_same_whether_its_server_is_there_or_not(
     registry: Registry, make_ctx: MakeContext, secrets: dict[str, str]
 ) -> None:
