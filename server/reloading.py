@@ -73,7 +73,8 @@ class Supervisor:
         """
         # -P: a file of the developer's called like one of ours is not to shadow it.
         run = [sys.executable, "-P", "-m", "server", "serve"]
-        self._command = [*run, "--listener", str(listener.fileno()), *arguments]
+        supervised = [str(listener.fileno()), str(os.getpid())]
+        self._command = [*run, "--supervised", *supervised, *arguments]
         self._listener = listener
         self._places = places
         self._stopping = False
@@ -134,11 +135,16 @@ def _difference(before: Look, now: Look) -> str:
     return changed[0].name
 
 
-def inherited(descriptor: int) -> socket.socket:
-    """Return the listener that a supervisor gave us; without the supervisor, this process ends."""
+def inherited(descriptor: int, supervisor: int) -> socket.socket:
+    """Return the listener that a supervisor gave us; without the supervisor, this process ends.
+
+    Args:
+        descriptor: of the listener.
+        supervisor: its process id, told by itself: it may be gone by now.
+    """
     listener = socket.socket(fileno=descriptor)
     listener.setblocking(False)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     return listener
 
 

@@ -43,7 +43,7 @@ class Launch:
         given: settings that it names, by their fields; None for those it does not.
         reload: start again whenever an app changes.
         processes: how many share the port.
-        listener: descriptor of the listener of a supervisor, if there is one.
+        supervised: descriptor of a supervisor's listener, and its process id, if there is one.
         tether: descriptor of the tie to a parent, if this is one of its processes.
     """
 
@@ -52,7 +52,7 @@ class Launch:
     given: dict[str, object] = field(default_factory=dict)
     reload: bool = False
     processes: int = 1
-    listener: int | None = None
+    supervised: tuple[int, int] | None = None
     tether: int | None = None
 
     def run(self) -> None:
@@ -78,10 +78,10 @@ class Launch:
     async def _serve(self, settings: Settings) -> None:
         """Serve here; while another serves the database alone, stand by."""
         tether = None if self.tether is None else Tether(self.tether)
-        if self.listener is None:
+        if self.supervised is None:
             listener = listen(settings.host, settings.port, shared=tether is not None)
         else:
-            listener = reloading.inherited(self.listener)
+            listener = reloading.inherited(*self.supervised)
         url = url_of(settings, listener)
         standby = Standby(listener)
         try:

@@ -78,7 +78,7 @@ def serve(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again whenever the app changes; to develop.")
     ] = False,
-    listener: Annotated[int | None, typer.Option(hidden=True)] = None,
+    supervised: Annotated[tuple[int, int] | None, typer.Option(hidden=True)] = None,
     tether: TetherOption = None,
 ) -> None:
     """Serve missions over /ws and HTTP, with the chat at the printed address.
@@ -88,7 +88,7 @@ def serve(
     start, or on another node.
     """
     given = _given(host, port, data_dir, model, config, log_level)
-    Launch(Role(role), apps or [], given, reload, processes, listener, tether).run()
+    Launch(Role(role), apps or [], given, reload, processes, supervised, tether).run()
 
 
 @plainly

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 from pathlib import Path
 
 import httpx2
@@ -9,7 +11,7 @@ import pytest
 
 from server.reloading import look, watched
 from tests.integration.conftest import MakeTower
-from tests.integration.tower_process import eventually, wire
+from tests.integration.tower_process import TowerProcess, eventually, wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -84,6 +86,19 @@ async def test_a_server_does_not_outlive_its_supervisor(
     tower.signal(signal.SIGKILL)
     await eventually(lambda: greeting(tower.url) is None, 30)
     tower.wait()
+
+
+async def test_a_server_whose_supervisor_is_gone_before_it_looks_ends(tmp_path: Path) -> None:
+    """Killed in its child's first moment, it is nobody's parent when the child is up."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        handed = str(listener.fileno())
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        tower = TowerProcess(tmp_path / "data", "--supervised", handed, str(gone.pid))
+        tower.launch(pass_fds=[listener.fileno()])
+        assert tower.wait(60) in {0, -signal.SIGTERM}
 
 
 def test_what_is_watched(tmp_path: Path) -> None:

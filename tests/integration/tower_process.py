@@ -57,8 +57,8 @@ class TowerProcess:
         self.launch()
         return self.announced()
 
-    def launch(self) -> None:
-        """Start, and wait for nothing."""
+    def launch(self, pass_fds: Sequence[int] = ()) -> None:
+        """Start, and wait for nothing; ``pass_fds`` stay open in it."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TOWER_")}
         environ |= {"TOWER_DATA_DIR": str(self.data_dir), "TOWER_PORT": "0"} | self._settings
         with self.log.open("a") as log:
@@ -69,6 +69,7 @@ class TowerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                pass_fds=pass_fds,
             )
 
     def announced(self) -> Self:
