@@ -1,0 +1,210 @@
+"""The post over a real PostgreSQL: letters between nodes, and what they do on a lost connection."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from control_tower.store import outbox, post
+from control_tower.store.database import DatabaseAway
+from control_tower.store.post import PostgresPost
+from tests.rig.postgres import OwnServer, run
+
+
+class Node:
+    """A post, and the letters that came."""
+
+    def __init__(self, url: str, token: int) -> None:
+        self.post = PostgresPost(url, token)
+        self.letters: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+
+    def take(self, sender: int, letter: bytes) -> None:
+        """Take a letter."""
+        self.letters.put_nowait((sender, letter))
+
+
+@asynccontextmanager
+async def nodes(url: str, count: int = 2) -> AsyncIterator[list[Node]]:
+    """Run nodes with tokens from 1."""
+    made = [Node(url, token) for token in range(1, count + 1)]
+    try:
+        for node in made:
+            await node.post.start(node.take)
+        yield made
+    finally:
+        for node in made:
+            await node.post.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "tower-post"]
+
+
+async def heard_of(speaker: Node, listener: Node, token: int) -> None:
+    """Wait until a letter arrives, sending it again and again; drop all of them."""
+    while listener.letters.empty():
+        speaker.post.send(token, b"are you there?")
+        await asyncio.sleep(0.05)
+    speaker.post.send(token, b"good")
+    while (await listener.letters.get())[1] != b"good":
+        pass
+
+
+async def test_letters_of_all_sizes_arrive_in_order(postgres: str) -> None:
+    """From nothing to a mebibyte, any bytes."""
+    sizes = [0, 1, 5_924, 5_925, 5_926, 20_000, 1 << 20, 0, 3]
+    sent = [os.urandom(size) for size in sizes]
+    async with nodes(postgres) as (one, two):
+        for letter in sent:
+            one.post.send(2, letter)
+        assert [await two.letters.get() for _ in sent] == [(1, letter) for letter in sent]
+
+
+async def test_letter_to_all_goes_to_all_others(postgres: str) -> None:
+    """Not to who sends it; and it keeps its place among the letters to one."""
+    async with nodes(postgres, 3) as (one, two, three):
+        one.post.send(2, b"a")
+        one.post.send(None, b"b")
+        one.post.send(2, b"c")
+        two.post.send(1, b"d")
+        assert [await two.letters.get() for _ in range(3)] == [(1, b"a"), (1, b"b"), (1, b"c")]
+        assert await three.letters.get() == (1, b"b")
+        assert await one.letters.get() == (2, b"d")
+        assert three.letters.empty()
+
+
+async def test_flood_arrives_whole(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand letters each way at once, in order."""
+    monkeypatch.setattr(outbox, "LIFE_S", 60)  # however busy the machine is
+    async with nodes(postgres) as (one, two):
+        for number in range(10_000):
+            one.post.send(2, b"%d" % number)
+            two.post.send(1, b"%d" % number)
+        for node, sender in ((two, 1), (one, 2)):
+            for number in range(10_000):
+                assert await node.letters.get() == (sender, b"%d" % number)
+
+
+async def test_last_letters_are_sent(postgres: str) -> None:
+    """A node that ends sends what waits first."""
+    async with nodes(postgres) as (one, two):
+        for number in range(500):
+            one.post.send(2, b"%d" % number)
+        await one.post.close()
+        one.post.send(2, b"after the end")
+        assert [await two.letters.get() for _ in range(500)][-1] == (1, b"499")
+
+
+async def test_failing_receiver_misses_one_letter(postgres: str) -> None:
+    """A fault in taking one letter costs none of those behind it."""
+    two = Node(postgres, 2)
+
+    def take(sender: int, letter: bytes) -> None:
+        if letter == b"bad":
+            raise RuntimeError("a fault")
+        two.take(sender, letter)
+
+    async with nodes(postgres, 1) as (one,):
+        await two.post.start(take)
+        one.post.send(2, b"bad")
+        one.post.send(2, b"good")
+        assert await two.letters.get() == (1, b"good")
+        await two.post.close()
+
+
+async def test_foreign_notifications_are_ignored(postgres: str) -> None:
+    """Whoever may use the database may say anything on our channels."""
+    async with nodes(postgres) as (one, two):
+        channel = two.post._channel(2)
+        for text in ("", "nonsense", "1.1.0.1.???"):
+            run(postgres, f"SELECT pg_notify('{channel}', '{text}')")
+        one.post.send(2, b"good")
+        assert await two.letters.get() == (1, b"good")
+
+
+async def test_schemas_of_a_database_are_apart(postgres: str) -> None:
+    """Two towers in one database have the same tokens and don't hear each other."""
+    run(postgres, "CREATE SCHEMA IF NOT EXISTS other_tower")
+    async with nodes(postgres) as (one, two):
+        stranger = Node(f"{postgres}&options=-csearch_path%3Dother_tower", 1)
+        await stranger.post.start(stranger.take)
+        stranger.post.send(2, b"for somebody else")
+        stranger.post.send(None, b"for all of mine")
+        await stranger.post.close()
+        one.post.send(2, b"for you")
+        assert await two.letters.get() == (1, b"for you")
+    run(postgres, "DROP SCHEMA other_tower")
+
+
+async def test_deaf_connection_is_made_anew(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not hear itself though its connection works, as behind a pooler, listens again."""
+    monkeypatch.setattr(post, "CHECK_S", 0.05)
+    monkeypatch.setattr(post, "DEAF_S", 0.1)
+    monkeypatch.setattr(post, "RETRY_S", 0.05)
+    async with nodes(postgres) as (one, two):
+        channel = two.post._channel(2)
+        # From here on it asks itself where it does not listen, until it listens there.
+        for node in (one, two):
+            monkeypatch.setattr(node.post, "_channel", lambda _: f"{channel}_moved")
+        await heard_of(one, two, 2)
+
+
+async def test_start_fails_where_there_is_no_database() -> None:
+    """And leaves no thread."""
+    node = Node("postgresql://nobody@127.0.0.1:1/nothing", 1)
+    with pytest.raises(DatabaseAway):
+        await node.post.start(node.take)
+    assert not [thread for thread in threading.enumerate() if thread.name == "tower-post"]
+
+
+async def test_close_before_start_is_harmless(postgres: str) -> None:
+    """An application that fails to start closes what it has made."""
+    await PostgresPost(postgres, 1).close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    """Return a server that may be stopped."""
+    own = OwnServer()
+    yield own
+    own.close()
+
+
+async def test_letters_go_on_after_a_restart(server: OwnServer) -> None:
+    """Both ways, by themselves; of a letter that was being sent no half is kept."""
+    async with nodes(server.url) as (one, two):
+        one.post.send(2, b"x" * (8 << 20))
+        await asyncio.to_thread(server.restart)
+        await heard_of(one, two, 2)
+        await heard_of(two, one, 1)
+        one.post.send(2, b"y" * 50_000)
+        assert await two.letters.get() == (1, b"y" * 50_000)
+
+
+async def test_close_does_not_wait_for_a_server_that_hangs(
+    server: OwnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that was suspended in the middle is left behind."""
+    monkeypatch.setattr(post, "CLOSE_S", 0.1)
+    async with nodes(server.url, 1) as (one,):
+        raw = one.post._raw
+        assert raw is not None
+        backend = raw.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            one.post.send(2, b"nobody takes it")
+            await one.post.close()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+
+
+async def test_lost_connection_is_replaced(server: OwnServer) -> None:
+    """One that an operator ends, too."""
+    async with nodes(server.url) as (one, two):
+        run(
+            server.url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND application_name = 'control-tower'",
+        )
+        await heard_of(one, two, 2)
