@@ -100,6 +100,11 @@ class Store(Protocol):
     async def live_missions(self, after: str | None, limit: int) -> list[ProcessControlBlock]:
         """Return a page of missions without an outcome, by pid, for recovery."""
 
+    async def live_missions_of_users(
+        self, user_ids: Sequence[str], after: str | None, limit: int
+    ) -> list[ProcessControlBlock]:
+        """Return a page of these users' missions without an outcome, by pid."""
+
     async def steps(self, pid: str) -> list[StepRecord]:
         """Return a mission's journal in the order in which calls were first recorded."""
 

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -24,15 +25,12 @@ from control_tower.quota.budget import Budget
 from control_tower.quota.quotas import ResourceUsage
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, ProcessControlBlock
-from control_tower.schedule.admission import AGENT_MISSING, SESSION_BUSY, START_AT
+from control_tower.recovery import Recovery
+from control_tower.schedule.admission import SESSION_BUSY, START_AT
 from control_tower.states import Outcome, State
 from control_tower.timers import Alarm, Timers
-from control_tower.unit import SaveMission, Unit
 from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
-
-RECOVERY_PAGE = 500
-"""Missions restored between two turns of the event loop, about 5 ms of work."""
 
 CUT_GRACE_S = 0.2
 """At the end of a drain, how long cut effects have to note it."""
@@ -70,93 +68,36 @@ class Residence:
     resting: dict[str, Rested] = field(default_factory=dict)
     draining: bool = False
     ended: Counter[str] = field(default_factory=Counter)
-    _queued: list[tuple[str, str, bool]] = field(default_factory=list)
 
     # -- start and stop -------------------------------------------------------------------
 
-    async def start(self, *, watch: bool) -> None:
-        """Restore every live mission, then fill the slots; ``watch`` the loop from a thread."""
+    async def start(self, *, watch: bool, restore: bool = True) -> None:
+        """Restore every live mission, then fill the slots; ``watch`` the loop from a thread.
+
+        Without ``restore`` it begins with none: users bring theirs when they are adopted.
+        """
         if watch:
             self.watchdog.start()
-        self.kernel.admission.closed = True
-        after: str | None = None
-        while page := await self.store.live_missions(after, RECOVERY_PAGE):
-            after = page[-1].pid
-            self._restore(page)
-            await asyncio.sleep(0)
-        self._restore_queues()
-        await self._end_orphans()
-        self.kernel.admission.closed = False
+        if restore:
+            self.kernel.admission.closed = True
+            await self._recovery().recover(self.store.live_missions)
+            self.kernel.admission.closed = False
+            self.kernel.fill()
+
+    async def adopt(self, user_ids: Sequence[str]) -> None:
+        """Restore the live missions of users whose tower is gone, as a start would.
+
+        What runs here goes on meanwhile. Nothing may be asked for these users before it returns.
+        """
+        await self._recovery().recover(partial(self.store.live_missions_of_users, user_ids))
         self.kernel.fill()
 
-    def _restore_queues(self) -> None:
-        """Queue missions up for their sessions again: those to be resumed, then by their coming.
+    def _recovery(self) -> Recovery:
+        return Recovery(self.kernel, self.catalog, self.lifecycle, self.family, self)
 
-        Where nobody holds the session, its first does. All at once, before any is loaded: loads
-        take their time, and would let later ones overtake.
-        """
-        gate, queued = self.kernel.admission.gate, self._queued
-        for pid, session_id, resumed in sorted(queued, key=lambda one: not one[2]):
-            if gate.holders(session_id):
-                gate.wait(session_id, pid, ahead=resumed)
-            else:
-                gate.share(session_id, pid)
-                self.memory.with_process(pid, self.kernel.gate_passed)
-        queued.clear()
-
-    async def _end_orphans(self) -> None:
-        """End children whose parent's end was the last thing that was committed of the family."""
-        alive = self.memory.processes.keys() | self.resting.keys()
-        ready = tuple(self.memory.processes.values())
-        lineages = [(process.pid, process.pcb.lineage) for process in ready]
-        lineages += [(pid, at_rest.lineage or ()) for pid, at_rest in self.resting.items()]
-        for pid, lineage in lineages:
-            if len(lineage) > 1 and lineage[-2] not in alive:
-                process = await self.memory.load(pid)
-                if process is not None:
-                    self.family.end_with_parent(process)
-
-    def _restore(self, page: list[ProcessControlBlock]) -> None:
-        unit = Unit()
-        for pcb in page:
-            self.users.note(pcb)
-            if pcb.deadline_at is not None:
-                self.timers.set(Alarm(pcb.pid, DEADLINE, ""), pcb.deadline_at)
-            if pcb.state is State.RUNNING:
-                ready = msgspec.structs.replace(pcb, state=State.READY, state_reason="restart")
-                unit.writes.append(SaveMission(ready))
-                self._restore_ready(ready)
-            elif pcb.state is State.READY:
-                self._restore_ready(pcb)
-            else:
-                self._restore_rested(pcb)
-        if unit.writes:
-            self.store.submit(unit)
-
-    def _restore_ready(self, pcb: ProcessControlBlock) -> None:
-        process = Process(pcb, scope_of(pcb))
-        process.recovering = pcb.started_at is not None
-        admission = self.kernel.admission
-        if pcb.parent_pid is None:
-            process.in_gate = True
-            admission.gate.share(pcb.session_id, pcb.pid)
-        self.memory.processes[pcb.pid] = process
-        admission.settle(process, self.clock.now())
-
-    def _restore_rested(self, pcb: ProcessControlBlock) -> None:
-        self.rested_as(pcb)
-        if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
-            self._queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
-        elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
-            self.memory.with_process(pcb.pid, self._admit)
-        elif pcb.children and pcb.state in (State.WAITING, State.BLOCKED):
-            # A child may have ended without its parent having been told.
-            self.timers.set(Alarm(pcb.pid, LOOK, ""), self.clock.now())
-        elif pcb.alarm_at is not None:
-            self.timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
-
-    def _admit(self, process: Process) -> None:
-        self.kernel.post(process, self.lifecycle.admitted)
+    def rests(self, pid: str) -> bool:
+        """Return whether a mission rests here."""
+        return pid in self.resting
 
     async def stop(self, drain_s: float) -> None:
         """Let running missions reach a call within ``drain_s``; leave all for the next start."""
@@ -291,7 +232,7 @@ class Residence:
             if pcb.start_at is not None and pcb.start_at > now:
                 self.timers.set(Alarm(pid, LOOK, ""), pcb.start_at)
             else:
-                self._admit(process)
+                self.kernel.post(process, self.lifecycle.admitted)
             return
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:

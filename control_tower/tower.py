@@ -102,12 +102,20 @@ class Tower:
         """Whether the tower takes nothing new."""
         return self._a.residence.draining
 
-    async def start(self, *, watch: bool = False) -> None:
+    async def start(self, *, watch: bool = False, restore: bool = True) -> None:
         """Restore every mission that had not ended, and begin to run them.
 
         ``watch``: name programs that block the event loop; a thread looks four times a second.
+        Without ``restore`` it begins with none, and :meth:`adopt` brings them.
         """
-        await self._a.residence.start(watch=watch)
+        await self._a.residence.start(watch=watch, restore=restore)
+
+    async def adopt(self, user_ids: Sequence[str]) -> None:
+        """Restore what users had running on a tower that is gone, and go on with it.
+
+        Each user once, and before anything is asked for them.
+        """
+        await self._a.residence.adopt(user_ids)
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, and leave running missions at a call for the next start."""

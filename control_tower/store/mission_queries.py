@@ -1,5 +1,6 @@
 """Reads of missions, their journals and interrupts, each a function of a reading connection."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -9,8 +10,8 @@ from control_tower.ports import InterruptQuery, MissionQuery
 from control_tower.records import InterruptRecord, ProcessControlBlock, StepRecord
 from control_tower.store import numbers
 from control_tower.store.numbers import filtered, scoped
-from control_tower.store.statements import Connection, Query
-from control_tower.store.tables import interrupts, missions, steps
+from control_tower.store.statements import Connection, Query, one_of
+from control_tower.store.tables import interrupts, missions, steps, users
 
 _decode_mission = msgspec.json.Decoder(ProcessControlBlock).decode
 _decode_step = msgspec.json.Decoder(StepRecord).decode
@@ -20,6 +21,17 @@ _MISSION = Query(select(missions.c.record).where(missions.c.pid == bindparam("pi
 _LIVE = Query(
     select(missions.c.record)
     .where(missions.c.outcome.is_(None), missions.c.pid > bindparam("after"))
+    .order_by(missions.c.pid)
+    .limit(bindparam("most"))
+)
+_LIVE_OF_USERS = Query(
+    select(missions.c.record)
+    .join(users, users.c.no == missions.c.user_no)
+    .where(
+        one_of(users.c.user_id, "user_ids"),
+        missions.c.outcome.is_(None),
+        missions.c.pid > bindparam("after"),
+    )
     .order_by(missions.c.pid)
     .limit(bindparam("most"))
 )
@@ -70,6 +82,15 @@ def live_missions(
 ) -> list[ProcessControlBlock]:
     """Return a page of missions without an outcome, by pid."""
     rows = _LIVE.all(connection, after=after or "", most=limit)
+    return [_decode_mission(record) for (record,) in rows]
+
+
+def live_missions_of_users(
+    connection: Connection, user_ids: Sequence[str], after: str | None, limit: int
+) -> list[ProcessControlBlock]:
+    """Return a page of some users' missions without an outcome, by pid."""
+    listed = msgspec.json.encode(user_ids).decode()
+    rows = _LIVE_OF_USERS.all(connection, user_ids=listed, after=after or "", most=limit)
     return [_decode_mission(record) for (record,) in rows]
 
 

@@ -80,6 +80,14 @@ class Reading(Tending):
         """Return a page of missions without an outcome, by pid."""
         return await self._readers.run(mission_queries.live_missions, after, limit)
 
+    async def live_missions_of_users(
+        self, user_ids: Sequence[str], after: str | None, limit: int
+    ) -> list[ProcessControlBlock]:
+        """Return a page of some users' missions without an outcome, by pid."""
+        return await self._readers.run(
+            mission_queries.live_missions_of_users, user_ids, after, limit
+        )
+
     async def steps(self, pid: str) -> list[StepRecord]:
         """Return a mission's journal in the order in which calls were first recorded."""
         return await self._readers.run(mission_queries.list_steps, pid)

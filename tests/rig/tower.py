@@ -192,6 +192,18 @@ class CountedIds:
         return f"{prefix}{self._count:08d}"
 
 
+def kill(tower: Tower) -> None:
+    """Let a tower do nothing any more, as after kill -9; what its store has is the store's."""
+    tower._a.timers.stop()
+    for process in tuple(tower._a.memory.processes.values()):
+        process.lost = True
+        if process.run is not None:
+            process.run.abandon()
+        for effect in process.effects.values():
+            effect.cancel()
+    tower._a.memory.processes.clear()
+
+
 class World:
     """A tower with everything around it, in virtual time. ``crash`` and ``start`` at will."""
 
@@ -206,9 +218,10 @@ class World:
         self.random = random.Random(seed)
         self.limits = limits or TowerLimits()
         self.store = InlineStore.open(publish=self.ledger)
-        self.tower = self._tower()
+        self.tower = self.another()
 
-    def _tower(self) -> Tower:
+    def another(self, node: str = "node-1") -> Tower:
+        """Return one more tower over the store, not started."""
         return Tower(
             store=self.store,
             catalog=self.shelf,
@@ -217,7 +230,7 @@ class World:
             publisher=self.ledger,
             clock=self.clock,
             ids=self.ids,
-            node="node-1",
+            node=node,
             limits=self.limits,
         )
 
@@ -253,16 +266,9 @@ class World:
 
     async def restart(self) -> None:
         """Die as by kill -9, and start again: what was not committed is lost."""
-        self.tower._a.timers.stop()
-        for process in tuple(self.tower._a.memory.processes.values()):
-            process.lost = True
-            if process.run is not None:
-                process.run.abandon()
-            for effect in process.effects.values():
-                effect.cancel()
-        self.tower._a.memory.processes.clear()
+        kill(self.tower)
         self.store = self.store.crash(self.ledger)
-        self.tower = self._tower()
+        self.tower = self.another()
         await asyncio.sleep(0)
         await self.tower.start()
 

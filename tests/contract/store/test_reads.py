@@ -128,6 +128,18 @@ async def test_live_missions_come_by_pid_for_recovery(store: StoreAndLog) -> Non
     assert [pcb.pid for pcb in await store.live_missions(None, 9)] == ["m_1", "m_4"]
 
 
+async def test_live_missions_of_some_users_come_by_pid_for_adoption(store: StoreAndLog) -> None:
+    """Page by page, those of others and those with an outcome left out."""
+    await _three_sessions_of_missions(store)
+    ended = mission("m_3", "s_3", "bob", state=State.TERMINATED, outcome=Outcome.CANCELLED)
+    both = ["alice", "bob", "nobody"]
+    assert [pcb.pid for pcb in await store.live_missions_of_users(both, None, 2)] == ["m_1", "m_3"]
+    assert [pcb.pid for pcb in await store.live_missions_of_users(both, "m_3", 2)] == ["m_4"]
+    assert [pcb.pid for pcb in await store.live_missions_of_users(["bob"], None, 9)] == ["m_3"]
+    await commit(store, SaveMission(ended))
+    assert await store.live_missions_of_users(["bob"], None, 9) == []
+
+
 @pytest.mark.parametrize(
     ("query", "ids"),
     [

@@ -1,0 +1,147 @@
+"""Recovery: live missions come from the database into memory, at a start or when users move here.
+
+What was running is ready again; what waited for its session queues up for it in the old order;
+what rests gets its alarm; a child whose parent has ended ends. Missions that are recovered are kept
+out of the ready queue until all of this is done, so those of other users may run meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from control_tower.execution.children import Family
+from control_tower.kernel import Kernel
+from control_tower.lifecycle import DEADLINE, LOOK, Lifecycle
+from control_tower.patience import patiently
+from control_tower.ports import Catalog
+from control_tower.process import Process, scope_of
+from control_tower.records import ProcessControlBlock
+from control_tower.schedule.admission import AGENT_MISSING, SESSION_BUSY
+from control_tower.states import State
+from control_tower.timers import Alarm
+from control_tower.unit import SaveMission, Unit
+
+PAGE = 500
+"""Missions recovered between two turns of the event loop, about 5 ms of work."""
+
+Pages: TypeAlias = Callable[[str | None, int], Awaitable[list[ProcessControlBlock]]]
+"""Returns at most so many missions without an outcome behind a pid, by pid."""
+
+
+class Rest(Protocol):
+    """Missions at rest, as recovery sees them."""
+
+    def rests(self, pid: str) -> bool:
+        """Return whether a mission rests here."""
+
+    def rested_as(self, pcb: ProcessControlBlock) -> None:
+        """Keep what memory keeps of a mission at rest."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the database had: those that may run, and those that wait for their session."""
+
+    ready: list[Process] = field(default_factory=list)
+    queued: list[tuple[str, str, bool]] = field(default_factory=list)
+    lineages: list[tuple[str, ...]] = field(default_factory=list)
+
+
+@dataclass(slots=True, frozen=True)
+class Recovery:
+    """Brings missions into memory that no process of ours has."""
+
+    kernel: Kernel
+    catalog: Catalog
+    lifecycle: Lifecycle
+    family: Family
+    rest: Rest
+
+    async def recover(self, pages: Pages) -> None:
+        """Recover every mission that ``pages`` yields; one that is here already is left alone.
+
+        Waits for a database that is away. Filling the slots afterwards is the caller's.
+        """
+        found, after = _Found(), None
+        while page := await patiently(partial(pages, after, PAGE)):
+            after = page[-1].pid
+            self._restore([pcb for pcb in page if not self._is_here(pcb.pid)], found)
+            await asyncio.sleep(0)
+        orphans = {lineage[-1] for lineage in found.lineages if not self._is_here(lineage[-2])}
+        for process in found.ready:
+            if process.pid not in orphans:
+                self.kernel.admission.settle(process, self.kernel.clock.now())
+        self._restore_queues(found)
+        await self._end(orphans)
+
+    def _is_here(self, pid: str) -> bool:
+        return pid in self.kernel.memory.processes or self.rest.rests(pid)
+
+    def _restore_queues(self, found: _Found) -> None:
+        """Queue missions up for their sessions again: those to be resumed, then by their coming.
+
+        Where nobody holds the session, its first does. All at once, before any is loaded: loads
+        take their time, and would let later ones overtake.
+        """
+        gate = self.kernel.admission.gate
+        for pid, session_id, resumed in sorted(found.queued, key=lambda one: not one[2]):
+            if gate.holders(session_id):
+                gate.wait(session_id, pid, ahead=resumed)
+            else:
+                gate.share(session_id, pid)
+                self.kernel.memory.with_process(pid, self.kernel.gate_passed)
+
+    async def _end(self, orphans: set[str]) -> None:
+        """End children whose parent's end was the last thing that was committed of the family."""
+        for pid in sorted(orphans):
+            process = await patiently(partial(self.kernel.memory.load, pid))
+            if process is not None:
+                self.family.end_with_parent(process)
+
+    def _restore(self, page: list[ProcessControlBlock], found: _Found) -> None:
+        unit = Unit()
+        for pcb in page:
+            self.kernel.users.note(pcb)
+            if len(pcb.lineage) > 1:
+                found.lineages.append(pcb.lineage)
+            if pcb.deadline_at is not None:
+                self.kernel.timers.set(Alarm(pcb.pid, DEADLINE, ""), pcb.deadline_at)
+            if pcb.state is State.RUNNING:
+                ready = msgspec.structs.replace(pcb, state=State.READY, state_reason="restart")
+                unit.writes.append(SaveMission(ready))
+                self._restore_ready(ready, found)
+            elif pcb.state is State.READY:
+                self._restore_ready(pcb, found)
+            else:
+                self._restore_rested(pcb, found)
+        if unit.writes:
+            self.kernel.store.submit(unit)
+
+    def _restore_ready(self, pcb: ProcessControlBlock, found: _Found) -> None:
+        process = Process(pcb, scope_of(pcb))
+        process.recovering = pcb.started_at is not None
+        if pcb.parent_pid is None:
+            process.in_gate = True
+            self.kernel.admission.gate.share(pcb.session_id, pcb.pid)
+        self.kernel.memory.processes[pcb.pid] = process
+        found.ready.append(process)
+
+    def _restore_rested(self, pcb: ProcessControlBlock, found: _Found) -> None:
+        timers, memory = self.kernel.timers, self.kernel.memory
+        self.rest.rested_as(pcb)
+        if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
+            found.queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
+        elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
+            memory.with_process(pcb.pid, self._admit)
+        elif pcb.children and pcb.state in (State.WAITING, State.BLOCKED):
+            # A child may have ended without its parent having been told.
+            timers.set(Alarm(pcb.pid, LOOK, ""), self.kernel.clock.now())
+        elif pcb.alarm_at is not None:
+            timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
+
+    def _admit(self, process: Process) -> None:
+        self.kernel.post(process, self.lifecycle.admitted)
