@@ -16,7 +16,7 @@ from control_tower.errors import NotFound
 from control_tower.execution.children import Family
 from control_tower.execution.syscalls import WAKE, Syscalls
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import BREAKER, DEADLINE, LOOK, PARK, Lifecycle
+from control_tower.lifecycle import BREAKER, LOOK, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of

@@ -129,6 +129,11 @@ class Sessions:
         self._ids = ids
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def parts(self) -> tuple[Store, Clock, Ids]:
+        """What it was made of."""
+        return self._store, self._clock, self._ids
+
     async def create(
         self,
         caller: Caller,
@@ -138,7 +143,7 @@ class Sessions:
         ack: Ack[SessionRecord] | None = None,
     ) -> SessionRecord:
         """Make a session; only an operator may make one for another user."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         owner = user_id or caller.user_id
         if owner != caller.user_id and caller.role != "operator":
             raise Forbidden("Only an operator may act for another user.")
@@ -208,7 +213,7 @@ class Sessions:
         ack: Ack[SessionRecord] | None = None,
     ) -> SessionRecord:
         """Rename a session, move it into the archive or out of it. None leaves as it is."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         title = _checked_title(title)
         async with self._turn(session_id):
             old = await self.get(caller, session_id)
@@ -227,7 +232,7 @@ class Sessions:
         self, caller: Caller, session_id: str, *, ack: Ack[SessionRecord] | None = None
     ) -> SessionRecord:
         """Delete a session softly: it can be restored."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         async with self._turn(session_id):
             old = await self.get(caller, session_id)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
@@ -240,7 +245,7 @@ class Sessions:
         self, caller: Caller, session_id: str, *, ack: Ack[SessionRecord] | None = None
     ) -> SessionRecord:
         """Bring a deleted session back; one that is not deleted is returned as it is."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         async with self._turn(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             if old.deleted_at is None:
@@ -268,7 +273,7 @@ class Sessions:
 
         ``ack`` is called as soon as nobody can see it any more; this returns when it is gone.
         """
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         async with self._turn(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
@@ -311,7 +316,7 @@ class Sessions:
         ack: Ack[MessageRecord] | None = None,
     ) -> MessageRecord:
         """Change a user message's text; the first text is kept in ``original_content``."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         if not 1 <= len(content) <= CONTENT_LIMIT:
             raise InvalidParams(
                 f"content must have 1 to {CONTENT_LIMIT} characters.", field="content"
@@ -332,7 +337,7 @@ class Sessions:
         self, caller: Caller, message_id: str, *, ack: Ack[MessageRecord] | None = None
     ) -> MessageRecord:
         """Delete a user message; it is no longer listed, counted or found."""
-        _refuse_viewer(caller)
+        refuse_viewer(caller)
         session = await self._session_of(caller, message_id)
         async with self._turn(session.session_id):
             old = await self._own_message(message_id)
@@ -411,7 +416,12 @@ def _still_theirs(session: SessionRecord) -> RequireSession:
     return RequireSession(session.session_id, session.user_id)
 
 
-def _refuse_viewer(caller: Caller) -> None:
+def refuse_viewer(caller: Caller) -> None:
+    """Let a caller change things, unless they may only read.
+
+    Raises:
+        Forbidden: for a viewer.
+    """
     if caller.role == "viewer":
         raise Forbidden("A viewer may not change anything.")
 

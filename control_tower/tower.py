@@ -98,6 +98,11 @@ class Tower:
         )
 
     @property
+    def parts(self) -> Assembly:
+        """What it is a facade of."""
+        return self._a
+
+    @property
     def draining(self) -> bool:
         """Whether the tower takes nothing new."""
         return self._a.residence.draining

@@ -196,7 +196,7 @@ def test_missions_of_an_interrupted_erasure_never_run_again() -> None:
         world.tower._a.memory.processes.clear()
         world.store = world.store.crash(world.ledger)
         await eraser_of(world).finish()
-        world.tower = world._tower()
+        world.tower = world.another()
         await world.tower.start()
         await asyncio.sleep(100)
         assert begun == ["go"]

@@ -636,7 +636,7 @@ def test_a_turn_of_a_model_that_fails_is_a_call_all_the_same() -> None:
                 continue
 
     world.models = Failing()
-    world.tower = world._tower()
+    world.tower = world.another()
     world.agent(main)
 
     async def scenario() -> None:

@@ -1,0 +1,55 @@
+"""Adoption: users whose node is gone come home to one that lives; their missions go on there."""
+
+import asyncio
+
+import structlog
+
+from control_tower.cluster.ports import Nodes
+from control_tower.cluster.residents import Residents
+
+LOOK_S = 0.5
+"""How often it is looked who lives: a memory of the last look at the database."""
+
+EVERY_S = 10.0
+"""How often it is asked for users of nodes that are gone, though nobody seems to have gone."""
+
+BATCH = 50
+"""Users taken over at a time: others take the next ones meanwhile."""
+
+log = structlog.get_logger(__name__)
+
+
+class Adoption:
+    """Takes over, from its start to its stop."""
+
+    def __init__(self, nodes: Nodes, residents: Residents) -> None:
+        self._nodes = nodes
+        self._residents = residents
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; only on a node that runs missions."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Take nobody over any more, as at a drain; twice is once."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            lived = frozenset(self._nodes.alive())
+            try:
+                await self._adopt_all()
+            except Exception:  # who was left out is found in the next round; nobody else looks
+                log.exception("adoption.failed")
+            again_at = loop.time() + EVERY_S
+            # Polled: who lives changes in another thread's memory, and the look costs nothing.
+            while loop.time() < again_at and frozenset(self._nodes.alive()) == lived:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+
+    async def _adopt_all(self) -> None:
+        while adopted := await self._residents.adopt(BATCH):
+            log.info("adoption.adopted", users=adopted)
