@@ -1,0 +1,315 @@
+"""The bus between processes, over Redis: what one node commits reaches every node's hub.
+
+A shell around :mod:`events.sequence` (what may be given to the hub), :mod:`events.outbox` (what is
+to be said) and :mod:`events.redis_links` (the connections). Redis is never the truth. What it
+loses is found missing and read from the log; while it is gone, each second's look at the log's
+head takes its place: events are late by that, and there are no deltas of other nodes.
+
+Our own units need nobody: their completions ran before they come here, and they go on to the hub
+at once unless an earlier offset of another node is still to come.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from events.bus import Receiver
+from events.bus_messages import VERSION, NotOurs, Reader, Reply, UnitSaid, sender_of
+from events.log import LogReader, Page
+from events.outbox import Outbox
+from events.redis_links import Listener, Speaker, connections
+from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
+from events.types import Committed, Ephemeral
+
+LOOK_EVERY_S: Final = 1.0
+REPLIES_WAIT_S: Final = 0.05
+"""How long a read from the log waits for replies that should come first, at most."""
+FAREWELL_S: Final = 1.0
+
+_RETRY_S: Final = 0.25
+_GLANCE_S: Final = 0.005
+
+log = structlog.get_logger(__name__)
+
+
+def _never() -> bool:
+    return False
+
+
+def _none() -> None:
+    return None
+
+
+@dataclass(slots=True, frozen=True)
+class BusPorts:
+    """What the bus asks of the rest of its node. All are called on the event loop.
+
+    Attributes:
+        log: the log, shared by all nodes.
+        head: returns the log's head as it was last looked up; asked once a second.
+        on_reply: takes a reply to one of our calls, by the call's name. It is told before any
+            event that the replying node sent behind the reply.
+        calls_outstanding: returns whether a reply of another node is awaited. Then what is read
+            from the log waits a little: the reply may be on its way.
+        own_from: returns the lowest offset that our own writer may have committed without that
+            its completion ran; None if there is none. From there on nothing is published that
+            was read from the log, so that our own callers, too, are answered before.
+    """
+
+    log: LogReader
+    head: Callable[[], int]
+    on_reply: Callable[[str, bytes], None]
+    calls_outstanding: Callable[[], bool] = _never
+    own_from: Callable[[], int | None] = _none
+
+
+@dataclass(slots=True, frozen=True)
+class BusFigures:
+    """For metrics; counted since the start.
+
+    Attributes:
+        connected: whether both connections to Redis work.
+        lost: how often one was lost.
+        ignored: messages that were no messages, or of another version.
+        dropped: durable events that were not sent; the others read them from the log.
+        log_reads: holes that were read from the log; ``log_events`` is what came of it.
+        late: ephemeral events that came after what they belong to, and were dropped.
+        waiting_bytes: what waits for an earlier offset, and what waits to be sent.
+    """
+
+    connected: bool
+    lost: int
+    sent: int
+    sent_bytes: int
+    received: int
+    received_bytes: int
+    ignored: int
+    dropped: int
+    log_reads: int
+    log_events: int
+    late: int
+    waiting_bytes: int
+
+
+class RedisBus:
+    """An ``events.bus.Bus``, and the way of replies between nodes.
+
+    Args:
+        url: of Redis, which need not be there.
+        token: ours: no other node has it, and no earlier start of this one had.
+        receiver: the hub, or what stands before it.
+        seen: the hub's head.
+        ports: see there.
+        patience_s: how long an earlier offset is waited for before the log is read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: int,
+        receiver: Receiver,
+        seen: int,
+        ports: BusPorts,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._token = token
+        self._ports = ports
+        self._pool = connections(url)
+        self._sequencer = Sequencer(receiver, seen, patience_s)
+        self._outbox = Outbox(token, seen, lambda: self._sequencer.fresh)
+        channel = f"tower:{ports.log.epoch}"
+        self._speaker = Speaker(self._pool, channel, self._outbox)
+        self._listener = Listener(self._pool, channel, self._heard)
+        self._reader = Reader()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._hole = asyncio.Event()
+        self._ignored = 0
+        self._told_of: set[object] = set()
+
+    async def start(self) -> None:
+        """Begin to send and receive. Does not wait for Redis."""
+        for work in (self._speaker.run, self._listener.run, self._look, self._mend):
+            self._tasks.append(self._loop.create_task(_for_ever(work)))
+
+    async def close(self) -> None:
+        """Say what is still to be said, within ``FAREWELL_S``, and let go of Redis."""
+        with contextlib.suppress(TimeoutError):  # nobody takes it; the others read the log
+            async with asyncio.timeout(FAREWELL_S):
+                await self._speaker.idle()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._pool.aclose()
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages go out and come in, as far as is known."""
+        return self._speaker.connected and self._listener.connected
+
+    def figures(self) -> BusFigures:
+        """Return counts for metrics."""
+        sequence = self._sequencer.figures
+        return BusFigures(
+            connected=self.connected,
+            lost=self._speaker.lost + self._listener.lost,
+            sent=self._speaker.sent,
+            sent_bytes=self._speaker.sent_bytes,
+            received=self._listener.received,
+            received_bytes=self._listener.received_bytes,
+            ignored=self._ignored,
+            dropped=self._outbox.dropped,
+            log_reads=sequence.log_reads,
+            log_events=sequence.log_events,
+            late=sequence.late,
+            waiting_bytes=self._sequencer.waiting_bytes + self._outbox.size_bytes,
+        )
+
+    # Out.
+
+    def send(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
+        """Send the events of one unit, then its ephemeral ones, here and to all nodes."""
+        self._outbox.unit(events, after)
+        self._speaker.wake()
+        self._sequencer.send(events, after, self._loop.time())
+        self._watch()
+
+    def send_ephemeral(self, event: Ephemeral) -> None:
+        """Send an ephemeral event, here and to all nodes."""
+        self._outbox.unit((), (event,))
+        self._speaker.wake()
+        self._sequencer.send_ephemeral(event, self._loop.time())
+        self._watch()
+
+    def reply(self, to: int, call: str, body: bytes) -> None:
+        """Send a reply to a node, in front of whatever events this node sends from now on."""
+        if to == self._token:
+            self._ports.on_reply(call, body)
+            return
+        self._outbox.reply(to, call, body)
+        self._speaker.wake()
+
+    def note_head(self, head: int) -> None:
+        """Take note of the log's head, from whoever has looked it up."""
+        self._sequencer.looked(head, self._loop.time())
+        self._watch()
+
+    # In.
+
+    def _heard(self, data: bytes) -> None:
+        try:
+            sender = sender_of(data)
+            if sender == self._token:
+                return  # our own; that it came back is what the listener wanted to know
+            message = self._reader.read(data)
+        except NotOurs as error:
+            self._ignore(error)
+            return
+        now = self._loop.time()
+        source = self._sequencer.begin(sender, message.number, message.reached, message.fresh, now)
+        if source is not None:
+            for item in message.items:
+                self._take(source, item, now)
+        self._watch()
+
+    def _take(self, source: Source, item: UnitSaid | Reply, now: float) -> None:
+        try:
+            if not isinstance(item, Reply):
+                self._sequencer.unit(source, item.events, item.after, now)
+            elif item.to == self._token:
+                self._ports.on_reply(item.call, item.body)
+        except Exception:  # a bug of who is told; it must not keep others from what follows
+            log.exception("bus.receiver_failed")
+
+    def _ignore(self, error: NotOurs) -> None:
+        self._ignored += 1
+        if error.version not in self._told_of:
+            self._told_of.add(error.version)
+            log.warning("bus.message_ignored", version=error.version, ours=VERSION)
+
+    # Holes.
+
+    async def _look(self) -> None:
+        while True:
+            self.note_head(self._ports.head())
+            self._outbox.beat()
+            self._speaker.wake()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _watch(self) -> None:
+        """See to it that a hole is looked at when its time has come."""
+        if self._timer is None:
+            due = self._sequencer.due()
+            if due is not None:
+                self._timer = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        due = self._sequencer.due()
+        if due is not None and due <= self._loop.time():
+            self._hole.set()
+        else:
+            self._watch()
+
+    async def _mend(self) -> None:
+        while True:
+            await self._hole.wait()
+            self._hole.clear()
+            stretch = self._sequencer.missing(self._loop.time())
+            if stretch is not None:
+                await self._read(stretch)
+            self._watch()
+
+    async def _read(self, stretch: Stretch) -> None:
+        """Read what is missing, up to what is known to be there."""
+        done = False
+        try:
+            await _until(lambda: not self._ports.calls_outstanding(), REPLIES_WAIT_S)
+            left: Stretch | None = stretch
+            while left is not None:
+                page = await self._ports.log.read(("system",), left.after, left.upto)
+                left = await self._publish(page)
+            done = True
+        except Exception as error:  # noqa: BLE001 - whatever the store raises while it is away
+            log.warning("bus.log_unread", error=type(error).__name__, after=stretch.after)
+            await asyncio.sleep(_RETRY_S)
+        finally:
+            if not done:
+                self._sequencer.failed(self._loop.time())
+
+    async def _publish(self, page: Page) -> Stretch | None:
+        """Hand a page on; what our own writer has under way comes from there, not from here."""
+        events = page.events
+        while (own := self._ports.own_from()) is not None and own <= page.upto:
+            before = [event for event in events if event.offset < own]
+            if own - 1 > self._sequencer.seen:
+                self._sequencer.page(before, own - 1, self._loop.time())
+            events = events[len(before) :]
+            await _until(lambda own=own: self._ports.own_from() != own, LOOK_EVERY_S)  # type: ignore[misc]
+        return self._sequencer.page(events, page.upto, self._loop.time())
+
+
+async def _until(come: Callable[[], bool], most_s: float) -> None:
+    """Wait for what nobody tells of, at most so long."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + most_s
+    while not come() and loop.time() < until:  # noqa: ASYNC110 - it is rare, and for moments
+        await asyncio.sleep(_GLANCE_S)
+
+
+async def _for_ever(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # a bug, ours or a receiver's; the fan-out must not end with it
+            log.exception("bus.failed", work=getattr(work, "__qualname__", ""))
+        await asyncio.sleep(LOOK_EVERY_S)
