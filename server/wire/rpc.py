@@ -75,7 +75,7 @@ class _Missions:
             body_sha256=body_sha256("mission", submission),
             ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        if params.subscribe and reply.get("duplicate") and connection.caller == caller:
+        if params.subscribe and connection.caller == caller:
             await self._followings.again(connection, reply, ack)
         return reply
 
@@ -88,7 +88,7 @@ class _Missions:
             body_sha256=body_sha256("message", submission),
             ack=self._following(connection, ack, wanted=params.subscribe),
         )
-        if params.subscribe and reply.get("duplicate") and connection.caller == caller:
+        if params.subscribe and connection.caller == caller:
             await self._followings.again(connection, reply, ack)
         return reply
 
@@ -147,9 +147,9 @@ class _Missions:
 
         def acknowledged(reply: JsonObject) -> None:
             # Who has become somebody else meanwhile does not hear of it.
-            if wanted and connection.caller == caller:
-                self._followings.begin(connection, reply)
-            ack(reply)
+            follows = wanted and connection.caller == caller
+            if not follows or self._followings.begin(connection, reply):
+                ack(reply)
 
         return acknowledged
 

@@ -1,8 +1,9 @@
 """The events that a submit brings to its connection: those of its mission, from first to last.
 
-A new mission is followed from its commit on. One that is there already, since the same submit was
-made before, is first replayed from its first event; then it is followed to its end, if that is
-still to come.
+A new mission is followed from its commit on. One whose events may have been published here already
+is first replayed from its first event; then it is followed to its end, if that is still to come.
+So it is with a submit that was made before, and with a reply of another node that came too late: by
+the post, since the bus was away.
 """
 
 import asyncio
@@ -27,15 +28,24 @@ class Followings:
         self._services = services
         self._given: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def begin(self, connection: Connection, reply: JsonObject) -> None:
-        """Follow a new mission. Call it in the step of its commit."""
+    def begin(self, connection: Connection, reply: JsonObject) -> bool:
+        """Follow a new mission. Call it in the step in which its reply is known.
+
+        Returns:
+            Whether the reply may go out at once. If not, events of the mission were published here
+            before it: :meth:`again` must give them, behind the reply.
+        """
         pid = reply.get("mission_id")
-        if pid is not None:
-            connection.follow(pid)
-            self._remember(connection, pid)
+        if pid is None:
+            return True
+        if reply["offset"] <= self._services.hub.head:
+            return False
+        connection.follow(pid)
+        self._remember(connection, pid)
+        return True
 
     async def again(self, connection: Connection, reply: JsonObject, ack: Ack) -> None:
-        """Acknowledge a repeated submit; give the events that this connection was not given.
+        """Acknowledge a submit; give the events that this connection was not given.
 
         Returns when the replay is done: until then the mission is one of its topics. A client
         that has subscribed to the mission itself is left to that, with its filters.
