@@ -74,8 +74,18 @@ class Kept:
     keys_s: float
 
 
+def _always() -> bool:
+    """Return that it is our turn: nobody else has this store."""
+    return True
+
+
 class Retention:
-    """Removes what is old. ``pause`` sleeps; a test's may note and not wait."""
+    """Removes what is old.
+
+    Args:
+        pause: sleeps; a test's may note and not wait.
+        turn: returns whether the next round is ours, where several have one store.
+    """
 
     def __init__(
         self,
@@ -83,18 +93,21 @@ class Retention:
         clock: Clock,
         kept: Kept,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        turn: Callable[[], bool] = _always,
     ) -> None:
         self._store = store
         self._clock = clock
         self._kept = kept
         self._pause = pause
+        self._turn = turn
 
     async def run(self) -> None:
         """Make rounds until cancelled. A round that fails is made again at the next turn."""
         await self._pause(FIRST_S)
         while True:
             try:
-                await self.round()
+                if self._turn():
+                    await self.round()
             except UnitRefused as error:
                 log.warning("retention.refused", error=str(error))
             except Exception:  # a fault of one round must not keep old data for ever

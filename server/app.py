@@ -198,7 +198,9 @@ async def running(
             settings=settings,
             gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring), shared_token),
             keyring=keyring,
-            eraser=await stack.enter_async_context(upkeep(settings, store, clock, tower, hub)),
+            eraser=await stack.enter_async_context(
+                upkeep(settings, store, clock, tower, forget=hub.forget_recent)
+            ),
             tower=tower,
             store=store,
             sessions=Sessions(store, clock, ids),

@@ -1,6 +1,6 @@
 """The parts of a running server, as endpoints and methods reach them. ``app.py`` makes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -58,6 +58,10 @@ def _anybody(_user_id: str) -> None:
     """Let everybody in."""
 
 
+def _nobody_else(_what: str, _arguments: object) -> None:
+    """Tell nobody: there is no other node."""
+
+
 @dataclass(slots=True)
 class Services:
     """What an endpoint may use.
@@ -72,6 +76,8 @@ class Services:
         audits: reads what the dashboard judges and counts, once for all who look at it.
         admit: checks that a user may have one more connection.
         figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
+        erase_user: erases a user, wherever they are at home.
+        tell_all: has all other nodes do something; see :mod:`server.told`.
     """
 
     settings: Settings
@@ -100,3 +106,9 @@ class Services:
     status: Callable[[], JsonObject] = dict
     figures: Callable[[], JsonObject] = dict
     admit: Callable[[str], None] = _anybody
+    tell_all: Callable[[str, object], None] = _nobody_else
+    erase_user: Callable[[str], Awaitable[None]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Alone, this node's eraser is everybody's."""
+        self.erase_user = self.eraser.erase_user

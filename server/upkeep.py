@@ -2,13 +2,16 @@
 
 For ``app.py``::
 
-    async with upkeep(settings, store, clock, tower, hub) as eraser:
+    async with upkeep(settings, store, clock, tower, forget=hub.forget_recent) as eraser:
         ...                      # before the tower starts: what a kill interrupted is erased by now
+
+A node of many is given its ``turn``: then one of them removes what is old, and what a kill
+interrupted is finished by :mod:`control_tower.cluster.stewardship`, at its users' homes.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from control_tower.erasure import Eraser, cancel_all
@@ -16,7 +19,6 @@ from control_tower.ports import Clock
 from control_tower.retention import DAY_S, Kept, Retention
 from control_tower.store import ThreadedStore
 from control_tower.tower import Tower
-from events.hub import Hub
 from events.payloads import JsonObject
 from server.access.auth import LOCAL
 from server.settings import Settings
@@ -26,18 +28,37 @@ REASON = "its session is erased"
 
 @contextlib.asynccontextmanager
 async def upkeep(
-    settings: Settings, store: ThreadedStore, clock: Clock, tower: Tower, hub: Hub
+    settings: Settings,
+    store: ThreadedStore,
+    clock: Clock,
+    tower: Tower,
+    *,
+    forget: Callable[[], None],
+    turn: Callable[[], bool] | None = None,
 ) -> AsyncIterator[Eraser]:
-    """Finish interrupted erasures, then keep the store tidy until the block ends."""
+    """Finish interrupted erasures, then keep the store tidy until the block ends.
+
+    Args:
+        settings: say how long what is kept.
+        store: the store.
+        clock: tells the time.
+        tower: cancels the missions of what is erased.
+        forget: drops what memory holds of the recent log, on every node.
+        turn: on a node of many, whether the upkeep of them all is ours.
+    """
 
     async def cancel(pid: str) -> JsonObject:
         return await tower.cancel(LOCAL, pid, REASON)
 
-    eraser = Eraser(store, clock, stop=partial(cancel_all, store, cancel), forget=hub.forget_recent)
+    eraser = Eraser(store, clock, stop=partial(cancel_all, store, cancel), forget=forget)
     kept = Kept(settings.retain_events_days * DAY_S, settings.retain_keys_days * DAY_S)
     try:
-        await eraser.finish()
-        rounds = asyncio.create_task(Retention(store, clock, kept).run())
+        if turn is None:
+            await eraser.finish()
+            retention = Retention(store, clock, kept)
+        else:
+            retention = Retention(store, clock, kept, turn=turn)
+        rounds = asyncio.create_task(retention.run())
         try:
             yield eraser
         finally:

@@ -14,6 +14,7 @@ from control_tower.errors import Forbidden, NotFound
 from control_tower.records import UserDay
 from events.payloads import JsonObject
 from events.times import rfc3339
+from server import told
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Reply
 from server.services import Services
@@ -137,11 +138,12 @@ async def get_tool(call: Call[None, Query]) -> Response:
 
 
 async def reset(call: Call[None, Query]) -> Response:
-    """Close a tool's breaker; for operators."""
+    """Close a tool's breaker on every node; for operators."""
     if call.caller.role != "operator":
         raise Forbidden("Only an operator may reset a breaker.")
     name = _known(call)
     call.services.tools.reset(name)
+    call.services.tell_all(told.RESET_BREAKER, told.Tool(name))
     return json_reply(tool_json(call.services, call.caller, name))
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from control_tower.errors import Forbidden
+from server import told
 from server.access.auth_keys import key_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.rest.shapes import Id, Reply
@@ -71,6 +72,7 @@ async def revoke(call: Call[None, Query]) -> Response:
     """Revoke an API key: refused from now on, its connections closed within 5 s; for operators."""
     _require_operator(call)
     await call.services.keyring.revoke(call.path["key_id"])
+    call.services.tell_all(told.FORGET_KEYS, told.Nothing())
     return Response(status_code=204)
 
 

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from control_tower.errors import Forbidden
+from server import told
 from server.endpoints import Call, Endpoint, Query
 
 
@@ -14,8 +15,9 @@ async def erase(call: Call[None, Query]) -> Response:
     """
     if call.caller.role != "operator":
         raise Forbidden("Only an operator may erase a user.")
-    await call.services.eraser.erase_user(call.path["user_id"])
+    await call.services.erase_user(call.path["user_id"])
     call.services.keyring.forget()
+    call.services.tell_all(told.FORGET_KEYS, told.Nothing())
     return Response(status_code=204)
 
 

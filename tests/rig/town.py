@@ -34,6 +34,8 @@ class Town:
         lost: says of a letter (sender, to, letter) whether it is lost.
         bus: whether there is one.
         away: whether the database is.
+        head: returns how many events were published.
+        replied: how many were when each reply was given to the bus.
     """
 
     seated: dict[int, Node] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Town:
     bus: bool = True
     away: bool = False
     letters: list[tuple[int, int, bytes]] = field(default_factory=list)
+    head: Callable[[], int] = int
+    replied: list[int] = field(default_factory=list)
 
     def bury(self, token: int) -> None:
         """A node's lease has run out."""
@@ -115,6 +119,7 @@ class TownPost:
 
     def reply(self, to: int, call: str, body: bytes) -> None:
         """See ``Replies``."""
+        self.town.replied.append(self.town.head())
         calls = self.town.calls.get(to)
         if self.town.bus and calls is not None:
             asyncio.get_running_loop().call_soon(calls.take_reply, call, body)
@@ -157,7 +162,7 @@ class Village(World):
 
     def __init__(self, count: int = 2, limits: TowerLimits | None = None) -> None:
         super().__init__(limits)
-        self.town = Town(live_users=self._live_users)
+        self.town = Town(live_users=self._live_users, head=lambda: len(self.ledger.events))
         self.nodes: list[TownNode] = []
         self._count = count
 
