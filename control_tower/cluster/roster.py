@@ -1,0 +1,127 @@
+"""The roster: what is active anywhere in the cluster, reduced from the stream of events.
+
+Most missions are in the memories of other nodes, so what a node knows of them is what their events
+told. The roster stands in front of the hub and takes each unit in just before the hub does, so it
+is as of the hub's head whenever somebody looks.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from control_tower.cluster.entries import MATTERS, Entries
+from control_tower.records import ProcessControlBlock
+from control_tower.states import State
+from events.bus import Receiver
+from events.payloads import TERMINAL_TYPES, JsonObject
+from events.types import Committed, Ephemeral
+
+PAGE = 500
+"""Missions read between two turns of the event loop, as at a start of the kernel."""
+
+SETTLED = frozenset({State.TERMINATED, State.WAITING})
+
+
+class Rows(Protocol):
+    """The store as the roster needs it."""
+
+    async def live_missions(self, after: str | None, limit: int) -> list[ProcessControlBlock]:
+        """Return missions that have not ended, by pid, behind ``after``."""
+
+
+class Roster:
+    """A receiver of the bus that knows who is active and passes on.
+
+    Attributes:
+        receiver: where events go, the hub; set before any come.
+    """
+
+    receiver: Receiver
+
+    def __init__(self) -> None:
+        self._entries = Entries()
+        self._reading = False
+        self._ended_meanwhile: set[str] = set()
+        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    async def read(self, store: Rows) -> None:
+        """Take in every mission that has not ended.
+
+        Begin only when whatever is committed after this moment is sure to be published here,
+        before or after this returns; then nothing is missed.
+        """
+        self._reading = True
+        after: str | None = None
+        while page := await store.live_missions(after, PAGE):
+            after = page[-1].pid
+            for pcb in page:
+                if pcb.pid not in self._entries and pcb.pid not in self._ended_meanwhile:
+                    self._entries.restore(pcb)
+            await asyncio.sleep(0)
+        self._reading = False
+        self._ended_meanwhile.clear()
+
+    def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
+        """Take in the events of a unit, and pass them on."""
+        for event in events:
+            if event.type in MATTERS:
+                self._take(event)
+        self.receiver.publish(events, after)
+
+    def publish_ephemeral(self, event: Ephemeral) -> None:
+        """Pass on."""
+        self.receiver.publish_ephemeral(event)
+
+    def snapshot(self, topics: Sequence[str]) -> list[JsonObject]:
+        """Return what is active in the topics, as ``Tower.snapshot`` does of one node."""
+        return self._entries.snapshot(topics)
+
+    async def settled(
+        self,
+        pid: str,
+        timeout_s: float,
+        row: Callable[[str], Awaitable[ProcessControlBlock | None]],
+    ) -> ProcessControlBlock | None:
+        """Return a mission's row once it has ended or asks a person, or after ``timeout_s``.
+
+        ``row`` reads it; None: there is no such mission. The row decides and the stream only says
+        when to look: a mission's acceptance is replied before its events are known here.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            watcher = self._watch(pid)
+            try:
+                found = await row(pid)
+                left_s = deadline - asyncio.get_running_loop().time()
+                if found is None or found.state in SETTLED or left_s <= 0:
+                    return found
+                await asyncio.wait([watcher], timeout=left_s)
+            finally:
+                self._forget(pid, watcher)
+
+    def _take(self, event: Committed) -> None:
+        settled = self._entries.apply(event)
+        pid = event.scope.mission_id
+        if pid is None:
+            return
+        if self._reading and event.type in TERMINAL_TYPES:
+            self._ended_meanwhile.add(pid)
+        if settled and self._watchers:
+            for watcher in self._watchers.pop(pid, ()):
+                if not watcher.done():
+                    watcher.set_result(None)
+
+    def _watch(self, pid: str) -> "asyncio.Future[None]":
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.setdefault(pid, []).append(watcher)
+        return watcher
+
+    def _forget(self, pid: str, watcher: "asyncio.Future[None]") -> None:
+        watching = self._watchers.get(pid, [])
+        if watcher in watching:
+            watching.remove(watcher)
+            if not watching:
+                del self._watchers[pid]
