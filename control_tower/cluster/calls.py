@@ -19,7 +19,13 @@ import msgspec
 import structlog
 
 from control_tower.cluster.ports import Post, Replies
-from control_tower.cluster.refusals import RefusalLetter, letter_of, refusal_in, refusal_of
+from control_tower.cluster.refusals import (
+    NotAtHome,
+    RefusalLetter,
+    letter_of,
+    refusal_in,
+    refusal_of,
+)
 from control_tower.errors import KernelBug, Refusal, Unavailable
 from events.payloads import JsonObject
 
@@ -283,7 +289,9 @@ class Calls:
             self._send_reply(sender, _Replied(called.id, result, acked=True))
 
         try:
-            method = self._methods[called.method]
+            method = self._methods.get(called.method)
+            if method is None:  # this node is starting; nothing has happened
+                raise NotAtHome("Not yet.")
             result = await method(called.arguments, ack if called.wants_ack else None)
             self._send_reply(sender, _Replied(called.id, result))
         except Exception as error:  # noqa: BLE001 - it is told to who waits, and logged if it is ours

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from control_tower.cluster.calls import Ack, Calls, NodeGone
+from control_tower.cluster.calls import Ack, Calls
 from control_tower.cluster.commands import Command, PassedOn, Place
 from control_tower.cluster.ports import Node, Nodes
 from control_tower.cluster.refusals import NotAtHome
@@ -23,6 +23,9 @@ from events.payloads import JsonObject
 METHOD = "command"
 PATIENCE_S = 20.0
 """How long a command waits for a home: a node's lease, its burial, and room to spare."""
+
+NOTICED_S = 1.5
+"""After a node's burial everybody knows of it within this: they look once a second."""
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
@@ -87,15 +90,24 @@ class Router:
                     return await self._pass_on(home, PassedOn(user_id, command), ack)
             except NotAtHome:
                 self._homes.pop(user_id, None)
-            except NodeGone:
-                if not command.repeatable:
+            except Unavailable as refusal:
+                if not (_may_be_made_again(command, refusal) and await self._goes(home)):
                     raise
-                maybe = True
+                maybe = maybe or refusal.outcome == "unknown"
             if self._loop.time() >= until:
                 outcome = "unknown" if maybe else "rejected"
                 raise Unavailable("No node has taken this over yet.", outcome=outcome)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _goes(self, home: int | None) -> bool:
+        """Return whether a home is gone: one that could not carry something out may be dying."""
+        until = self._loop.time() + NOTICED_S
+        while home != self._nodes.token and self._loop.time() < until:
+            if home not in self._nodes.alive():
+                return True
+            await asyncio.sleep(LONGEST_PAUSE_S / 5)
+        return False
 
     async def _pass_on(self, home: int, passed: PassedOn, ack: Ack | None) -> JsonObject:
         return await self._calls.call(home, METHOD, passed, passed.command.timeout_s, ack)
@@ -161,3 +173,7 @@ class Router:
         token = self._nodes.token
         able = [each.token for each in self._nodes.alive().values() if each.runs_missions]
         return self._room.open() and token == min(able, default=token)
+
+
+def _may_be_made_again(command: Command, refusal: Unavailable) -> bool:
+    return refusal.outcome == "rejected" or command.repeatable

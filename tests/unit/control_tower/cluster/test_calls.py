@@ -177,15 +177,25 @@ def test_what_the_store_refused_is_unavailable() -> None:
     in_town(mouth, scenario)
 
 
-@pytest.mark.parametrize(("method", "arguments"), [("say", Words("x")), ("say", 5), ("nothing", 5)])
-def test_a_bug_there_is_unknown_here(method: str, arguments: object) -> None:
+def test_a_node_that_is_not_ready_yet_has_done_nothing() -> None:
+    """It may be somebody's home before it can carry anything out; who asked looks again."""
+
+    async def scenario(_town: Town, first: Calls, _: Calls) -> None:
+        with pytest.raises(NotAtHome):
+            await first.call(2, "nothing", Words("x"))
+
+    in_town(Mouth(), scenario)
+
+
+@pytest.mark.parametrize("arguments", [Words("x"), 5])
+def test_a_bug_there_is_unknown_here(arguments: object) -> None:
     """Its message stays there."""
     mouth = Mouth()
     mouth.raises = RuntimeError("the inside")
 
     async def scenario(_town: Town, first: Calls, _: Calls) -> None:
         with pytest.raises(Unavailable) as caught:
-            await first.call(2, method, arguments)
+            await first.call(2, "say", arguments)
         assert caught.value.outcome == "unknown"
         assert "inside" not in caught.value.message
 

@@ -246,6 +246,38 @@ def test_a_command_under_way_to_a_node_that_dies_is_unknown_or_made_again(key: s
     world.run(scenario)
 
 
+def test_a_home_that_is_dying_refuses_and_is_left() -> None:
+    """Its store takes nothing any more, and soon it is gone: the command goes on to the next."""
+    world = village()
+
+    async def scenario() -> None:
+        first, second = world.nodes
+        await submit(second)
+        asyncio.get_running_loop().call_later(0.5, world.town.bury, 2)
+        running = await submit(second, agent="endless")
+        second.local.parts.memory.processes[running["mission_id"]].lost = True
+        assert (await first.tower.cancel(ALICE, running["mission_id"]))["state"] == "terminated"
+        assert world.town.homes == {"alice": 1}
+
+    world.run(scenario)
+
+
+def test_a_home_that_lives_and_refuses_has_refused() -> None:
+    """Soon enough: nobody waits for a death that does not come."""
+    world = village()
+
+    async def scenario() -> None:
+        first, second = world.nodes
+        running = await submit(second, agent="endless")
+        second.local.parts.memory.processes[running["mission_id"]].lost = True
+        with pytest.raises(Unavailable) as caught:
+            await first.tower.cancel(ALICE, running["mission_id"])
+        assert caught.value.outcome == "rejected"
+        assert asyncio.get_running_loop().time() < 3
+
+    world.run(scenario)
+
+
 def test_a_keyed_submit_whose_reply_died_with_its_node_is_one_mission() -> None:
     """It was committed; made again, it is answered as the first would have been."""
     world = village()
