@@ -58,6 +58,11 @@ def _anybody(_user_id: str) -> None:
     """Let everybody in."""
 
 
+async def _unknown() -> JsonObject:
+    """Know nothing yet."""
+    return {}
+
+
 def _nobody_else(_what: str, _arguments: object) -> None:
     """Tell nobody: there is no other node."""
 
@@ -103,7 +108,7 @@ class Services:
     documents: dict[str, JsonObject] = field(default_factory=dict)
     http: HttpFigures = field(default_factory=HttpFigures)
     audits: Shared[tuple[StoreFigures, Records]] = field(default_factory=Shared)
-    status: Callable[[], JsonObject] = dict
+    status: Callable[[], Awaitable[JsonObject]] = _unknown
     figures: Callable[[], JsonObject] = dict
     admit: Callable[[str], None] = _anybody
     tell_all: Callable[[str, object], None] = _nobody_else

@@ -22,8 +22,12 @@ class Overview:
         """Remember how the counts stand; to be called every few seconds."""
         self._throughput.note(self._sockets.now(), self._counted())
 
-    def status(self) -> JsonObject:
-        """Return the result of ``tower.status``."""
+    async def status(self) -> JsonObject:
+        """Return the result of ``tower.status`` where this server is alone."""
+        return self.part()
+
+    def part(self) -> JsonObject:
+        """Return what this server itself is and does."""
         status = self._services.tower.status()
         clients = [msgspec.to_builtins(each.status()) for each in self._sockets.connections]
         return {

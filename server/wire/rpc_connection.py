@@ -63,7 +63,7 @@ def connection_methods(services: Services) -> dict[str, Method]:
 
     async def status(connection: Connection, _params: p.NoParams, _: Ack) -> Any:
         require_overview(connection.known_caller)
-        return services.status()
+        return await services.status()
 
     return {
         "hello": Method(p.HelloParams, hello),
