@@ -12,14 +12,14 @@ at once unless an earlier offset of another node is still to come.
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from events.bus import Receiver
 from events.bus_messages import VERSION, NotOurs, Reader, Reply, UnitSaid, sender_of
-from events.log import LogReader, Page
+from events.bus_ports import BusFigures, BusPorts
+from events.log import Page
 from events.outbox import Outbox
 from events.redis_links import Listener, Speaker, connections
 from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
@@ -34,65 +34,6 @@ _RETRY_S: Final = 0.25
 _GLANCE_S: Final = 0.005
 
 log = structlog.get_logger(__name__)
-
-
-def _never() -> bool:
-    return False
-
-
-def _none() -> None:
-    return None
-
-
-@dataclass(slots=True, frozen=True)
-class BusPorts:
-    """What the bus asks of the rest of its node. All are called on the event loop.
-
-    Attributes:
-        log: the log, shared by all nodes.
-        head: returns the log's head as it was last looked up; asked once a second.
-        on_reply: takes a reply to one of our calls, by the call's name. It is told before any
-            event that the replying node sent behind the reply.
-        calls_outstanding: returns whether a reply of another node is awaited. Then what is read
-            from the log waits a little: the reply may be on its way.
-        own_from: returns the lowest offset that our own writer may have committed without that
-            its completion ran; None if there is none. From there on nothing is published that
-            was read from the log, so that our own callers, too, are answered before.
-    """
-
-    log: LogReader
-    head: Callable[[], int]
-    on_reply: Callable[[str, bytes], None]
-    calls_outstanding: Callable[[], bool] = _never
-    own_from: Callable[[], int | None] = _none
-
-
-@dataclass(slots=True, frozen=True)
-class BusFigures:
-    """For metrics; counted since the start.
-
-    Attributes:
-        connected: whether both connections to Redis work.
-        lost: how often one was lost.
-        ignored: messages that were no messages, or of another version.
-        dropped: durable events that were not sent; the others read them from the log.
-        log_reads: holes that were read from the log; ``log_events`` is what came of it.
-        late: ephemeral events that came after what they belong to, and were dropped.
-        waiting_bytes: what waits for an earlier offset, and what waits to be sent.
-    """
-
-    connected: bool
-    lost: int
-    sent: int
-    sent_bytes: int
-    received: int
-    received_bytes: int
-    ignored: int
-    dropped: int
-    log_reads: int
-    log_events: int
-    late: int
-    waiting_bytes: int
 
 
 class RedisBus:

@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -38,21 +38,27 @@ LOST: Final = (RedisError, OSError, TimeoutError)
 log = structlog.get_logger(__name__)
 
 
-def connections(url: str) -> ConnectionPool:
+def connections(url: str, most: int | None = None) -> ConnectionPool:
     """Return connections to the Redis at ``url``; none is made yet.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        most: how many there may be; whoever wants one more waits for one, ``ANSWER_S`` at most.
 
     Raises:
         ValueError: if it is no URL of a Redis.
     """
-    return ConnectionPool.from_url(
-        url,
-        socket_timeout=ANSWER_S,
-        socket_connect_timeout=ANSWER_S,
-        # What is tried again is decided here. A PUBLISH that is repeated would be a message twice.
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    options: dict[str, Any] = {
+        "socket_timeout": ANSWER_S,
+        "socket_connect_timeout": ANSWER_S,
+        # What is tried again is decided by us. A PUBLISH that is repeated is a message twice.
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    if most is None:
+        return ConnectionPool.from_url(url, **options)
+    return BlockingConnectionPool.from_url(url, max_connections=most, timeout=ANSWER_S, **options)
 
 
 class Messages(Protocol):

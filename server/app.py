@@ -37,6 +37,7 @@ from server.access.auth import Gate
 from server.access.auth_keys import Keyring
 from server.access.guard import Guard
 from server.access.limits import SubmitRates
+from server.access.rates import OwnRates
 from server.clock import SystemClock, UlidIds
 from server.endpoints import NoSuchPath, routes
 from server.figures.health import LoopLag
@@ -211,7 +212,7 @@ async def running(
             registry=registry,
             catalog=catalog,
             tools=tools,
-            rates=SubmitRates(settings.submits_per_min if settings.rate_limits else None),
+            rates=OwnRates(SubmitRates(settings.submits_per_min if settings.rate_limits else None)),
             clock=clock,
             static_dir=static_dir(),
             started_at=clock.now(),

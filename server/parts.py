@@ -56,6 +56,22 @@ def postgres() -> ModuleType:
         ) from None
 
 
+def over_redis() -> ModuleType:
+    """Return the module of what nodes share over Redis, which an extra is needed for.
+
+    Raises:
+        SettingsError: when it is not installed.
+    """
+    try:
+        return importlib.import_module("server.over_redis")
+    except ModuleNotFoundError as missing:
+        if missing.name != "redis":
+            raise
+        raise SettingsError(
+            f"TOWER_REDIS_URL needs its client: {install_command('redis')}"
+        ) from None
+
+
 async def open_store(
     settings: Settings,
     *,

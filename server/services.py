@@ -14,7 +14,7 @@ from control_tower.sessions import Sessions
 from events.hub import Hub
 from events.log import LogReader
 from events.payloads import JsonObject
-from server.access.limits import SubmitRates
+from server.access.rates import Rates
 from server.figures.alignment import Records
 from server.figures.health import Check
 from server.figures.http_figures import HttpFigures
@@ -96,7 +96,7 @@ class Services:
     hub: Hub
     log: LogReader
     streams: EventStreams
-    rates: SubmitRates
+    rates: Rates
     registry: Registry
     catalog: AgentCatalog
     tools: Executor

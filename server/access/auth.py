@@ -54,13 +54,33 @@ class _Ticket:
     until: float
 
 
-class Tickets:
+class TicketOffice(Protocol):
     """Single-use stand-ins for credentials, for browsers, whose WebSocket can send no header."""
+
+    async def issue(self, caller: Caller, now: float) -> str:
+        """Return a fresh ticket for ``caller``.
+
+        Raises:
+            RateLimited: if there are too many that nobody has used.
+            Unavailable: if none can be issued now.
+        """
+
+    async def redeem(self, ticket: str, now: float) -> Caller:
+        """Return whose ticket it is; it is used up.
+
+        Raises:
+            Unauthenticated: if it is none, was used, or is too old.
+            Unavailable: if nobody can tell now.
+        """
+
+
+class Tickets:
+    """The tickets of a process that is alone: see :class:`TicketOffice`."""
 
     def __init__(self) -> None:
         self._tickets: dict[str, _Ticket] = {}
 
-    def issue(self, caller: Caller, now: float) -> str:
+    async def issue(self, caller: Caller, now: float) -> str:
         """Return a fresh ticket for ``caller``.
 
         Raises:
@@ -74,7 +94,7 @@ class Tickets:
         self._tickets[ticket] = _Ticket(caller, now + TICKET_S)
         return ticket
 
-    def redeem(self, ticket: str, now: float) -> Caller:
+    async def redeem(self, ticket: str, now: float) -> Caller:
         """Return whose ticket it is; it is used up.
 
         Raises:
@@ -95,7 +115,7 @@ class Gate:
         shared_token: the operator token of all processes that share our port, if any do.
 
     Attributes:
-        tickets: those that are out.
+        tickets: those that are out; of all nodes, when there are several.
     """
 
     def __init__(
@@ -106,7 +126,7 @@ class Gate:
     ) -> None:
         self._operator_tokens = [t.encode() for t in (process_token, shared_token) if t]
         self._verifier = verifier
-        self.tickets = Tickets()
+        self.tickets: TicketOffice = Tickets()
 
     @property
     def open(self) -> bool:
@@ -135,9 +155,10 @@ class Gate:
         """Return whose ticket it is; it is used up.
 
         Raises:
-            Unauthenticated: as :class:`Tickets`, or if the credentials that it stands for ended.
+            Unauthenticated: as :class:`TicketOffice`, or if what it stands for has ended.
+            Unavailable: likewise.
         """
-        caller = self.tickets.redeem(ticket, now)
+        caller = await self.tickets.redeem(ticket, now)
         if await self.over([caller], now):
             raise Unauthenticated("These credentials are not valid any longer.")
         return caller

@@ -213,7 +213,7 @@ async def list_messages(call: Call[None, MessageListQuery]) -> Response:
 
 async def send(call: Call[MessageBody, WaitQuery]) -> Response:
     """Say something. With ``wait_s``, answer 200 as soon as it ended or asks a person."""
-    caller, submission = submitted(call, call.body, call.body.message)
+    caller, submission = await submitted(call, call.body, call.body.message)
     ack = await call.services.tower.send_message(
         caller,
         call.body.message,

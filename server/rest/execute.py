@@ -86,7 +86,7 @@ def _meanwhile(mission: JsonObject) -> str | None:
 
 async def execute(call: Call[ExecuteBody, ExecuteQuery]) -> Response:
     """Run a mission to its end or to a question."""
-    caller, submission = submitted(call, call.body, call.body.mission)
+    caller, submission = await submitted(call, call.body, call.body.mission)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )
@@ -107,7 +107,7 @@ async def stream(call: Call[ExecuteBody, Query]) -> Response:
     ``Last-Event-ID`` goes on from there.
     """
     call.services.streams.check(call.caller)
-    caller, submission = submitted(call, call.body, call.body.mission)
+    caller, submission = await submitted(call, call.body, call.body.mission)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )

@@ -153,7 +153,7 @@ def request_json(at: Standing) -> JsonObject:
 
 async def submit(call: Call[RequestBody, WaitQuery]) -> Response:
     """Give a mission. With ``wait_s``, answer 200 as soon as it ends or needs a person."""
-    caller, submission = submitted(call, call.body, call.body.user_message)
+    caller, submission = await submitted(call, call.body, call.body.user_message)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )

@@ -82,7 +82,9 @@ def idempotency_key(call: Call[Any, Any]) -> str | None:
     return key
 
 
-def submitted(call: Call[Any, Any], body: SubmissionBody, text: str) -> tuple[Caller, Submission]:
+async def submitted(
+    call: Call[Any, Any], body: SubmissionBody, text: str
+) -> tuple[Caller, Submission]:
     """Return who submits and what, having counted it.
 
     Raises:
@@ -91,5 +93,5 @@ def submitted(call: Call[Any, Any], body: SubmissionBody, text: str) -> tuple[Ca
     """
     caller = call.acting_as(body.user_id)
     submission = body.submission(text, idempotency_key(call))
-    call.services.rates.take(caller.user_id, call.services.clock.now())
+    await call.services.rates.take(caller.user_id, call.services.clock.now())
     return caller, submission

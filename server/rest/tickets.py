@@ -16,7 +16,7 @@ class TicketReply(Reply):
 
 async def issue(call: Call[None, Query]) -> Response:
     """Return a single-use ticket that opens one WebSocket as the caller."""
-    ticket = call.services.gate.tickets.issue(call.caller, call.services.clock.now())
+    ticket = await call.services.gate.tickets.issue(call.caller, call.services.clock.now())
     return json_reply({"ticket": ticket, "expires_in": TICKET_S}, 201)
 
 

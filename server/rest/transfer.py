@@ -75,7 +75,7 @@ async def import_session(call: Call[None, Query]) -> Response:
         raise Forbidden("A viewer may not change anything.")
     require_json(call.request)
     services = call.services
-    services.rates.take(call.caller.user_id, services.clock.now())
+    await services.rates.take(call.caller.user_id, services.clock.now())
     try:
         with tempfile.TemporaryFile(dir=services.settings.data_dir) as file:
             body = await _received(call, file)

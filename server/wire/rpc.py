@@ -68,7 +68,7 @@ class _Missions:
         }
 
     async def submit(self, connection: Connection, params: p.SubmitParams, ack: Ack) -> Any:
-        submission, caller = params.submission(), self._submitter(connection, params)
+        submission, caller = params.submission(), await self._submitter(connection, params)
         reply = await self._tower.submit(
             caller,
             submission,
@@ -80,7 +80,7 @@ class _Missions:
         return reply
 
     async def send(self, connection: Connection, params: p.SendParams, ack: Ack) -> Any:
-        submission, caller = params.submission(), self._submitter(connection, params)
+        submission, caller = params.submission(), await self._submitter(connection, params)
         reply = await self._tower.send_message(
             caller,
             params.message,
@@ -132,10 +132,12 @@ class _Missions:
             raise InvalidParams("quota: say by how much to raise which limit.", field="quota")
         return await self._tower.extend_quota(caller, params.mission_id, params.quota, ack=ack)
 
-    def _submitter(self, connection: Connection, params: p.SubmitParams | p.SendParams) -> Caller:
+    async def _submitter(
+        self, connection: Connection, params: p.SubmitParams | p.SendParams
+    ) -> Caller:
         """Check what every submit has in common; return who makes it."""
         caller = connection.known_caller
-        self._services.rates.take(caller.user_id, self._services.clock.now())
+        await self._services.rates.take(caller.user_id, self._services.clock.now())
         check_free(params.inputs, "inputs")
         return caller
 

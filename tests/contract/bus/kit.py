@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from events.bus import Bus, Receiver
-from events.bus_redis import BusPorts, RedisBus
+from events.bus_ports import BusPorts
+from events.bus_redis import RedisBus
 from events.payloads import LlmDelta, StepStarted
 from events.sequence import PATIENCE_S
 from events.types import Committed, Ephemeral, Scope, ephemeral

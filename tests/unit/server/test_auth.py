@@ -199,28 +199,28 @@ def test_bearer_tokens_are_read() -> None:
     assert bearer(Headers({})) is None
 
 
-def test_a_ticket_is_good_once() -> None:
+async def test_a_ticket_is_good_once() -> None:
     """And for 30 s."""
     tickets = Tickets()
     ada = Credential("ada", "user", expires_at=NOW + 3600)
-    ticket = tickets.issue(ada, NOW)
-    assert tickets.redeem(ticket, NOW + 1) == ada
+    ticket = await tickets.issue(ada, NOW)
+    assert await tickets.redeem(ticket, NOW + 1) == ada
     for again in (ticket, "none", ""):
         with pytest.raises(Unauthenticated):
-            tickets.redeem(again, NOW + 1)
-    late = tickets.issue(ada, NOW)
+            await tickets.redeem(again, NOW + 1)
+    late = await tickets.issue(ada, NOW)
     with pytest.raises(Unauthenticated):
-        tickets.redeem(late, NOW + TICKET_S)
+        await tickets.redeem(late, NOW + TICKET_S)
 
 
-def test_tickets_are_bounded() -> None:
+async def test_tickets_are_bounded() -> None:
     """Those too old make room; else there are no more."""
     tickets = Tickets()
     for _ in range(MAX_TICKETS):
-        tickets.issue(LOCAL, NOW)
+        await tickets.issue(LOCAL, NOW)
     with pytest.raises(RateLimited):
-        tickets.issue(LOCAL, NOW)
-    assert tickets.issue(LOCAL, NOW + TICKET_S + 1)
+        await tickets.issue(LOCAL, NOW)
+    assert await tickets.issue(LOCAL, NOW + TICKET_S + 1)
 
 
 def test_only_operators_act_for_others() -> None:

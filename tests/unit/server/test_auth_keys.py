@@ -213,7 +213,7 @@ async def test_a_ticket_ends_with_the_key_it_stands_for(keyring: Keyring) -> Non
     record, key = await keyring.create(user_id="ada", role="user")
     gate = Gate("process", keyring)
     caller = await gate.caller_of(key)
-    first, second = gate.tickets.issue(caller, NOW), gate.tickets.issue(caller, NOW)
+    first, second = [await gate.tickets.issue(caller, NOW) for _ in range(2)]
     assert await gate.redeem(first, NOW) == caller
     await keyring.revoke(record.key_id)
     with pytest.raises(Unauthenticated):
