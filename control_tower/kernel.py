@@ -264,9 +264,8 @@ class Kernel:
     # -- leaving memory -------------------------------------------------------------------
 
     def enter(self, process: Process) -> None:
-        """Take a new ready process in."""
-        self.memory.processes[process.pid] = process
-        self._release(process)
+        """Take a new ready process in; a command may have loaded it from its row before."""
+        self._release(self.memory.processes.setdefault(process.pid, process))
 
     def touch(self, process: Process) -> None:
         """A mission at rest was looked at or changed: it stays in memory for a while."""

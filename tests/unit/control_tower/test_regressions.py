@@ -23,7 +23,7 @@ from control_tower.ports import EffectContext, InterruptQuery, ModelRequest, Mod
 from control_tower.quota.quotas import ResourceQuota
 from control_tower.records import Priority, StepRecord, StepStatus
 from control_tower.unit import StoreFailed, Unit
-from tests.rig.tower import ALICE, Modelling, World
+from tests.rig.tower import ALICE, OPERATOR, Modelling, World
 
 
 @pytest.fixture(autouse=True)
@@ -995,5 +995,47 @@ def test_running_time_added_to_a_child_is_the_childs_own() -> None:
         assert (mission["result"], mission["quota"]["timeout_seconds"]) == ("done", 10)
         extended = world.ledger.last(child_pid, "quota.extended")["data"]
         assert (extended["resource"], extended["limit"]) == ("elapsed_seconds", 20)
+
+    world.run(scenario)
+
+
+def test_child_that_a_command_loads_before_its_parent_is_told() -> None:
+    """There is one process of it: a pause in the moment after its creation is not lost."""
+    world = World()
+
+    async def parent(ctx: Context) -> object:
+        return await (await ctx.spawn("child", "x")).result()
+
+    async def child(ctx: Context) -> None:
+        await ctx.sleep(1)
+
+    world.agent(parent)
+    world.agent(child, "child")
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        delivery = world.store._delivery
+        deliver, held = delivery.deliver, []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(delivery, "deliver", lambda *told: held.append(told))
+            await asyncio.sleep(0.1)
+            row = await world.store.mission(pid)
+            assert row is not None
+            (born,) = row.children
+            pausing = asyncio.ensure_future(world.tower.pause(OPERATOR, born))
+            await asyncio.sleep(0.1)
+        for told in held:
+            deliver(*told)
+        await pausing
+        await asyncio.sleep(10)
+        assert (await world.tower.mission(OPERATOR, born))["state"] == "paused"
+        await world.tower.resume(OPERATOR, born)
+        assert (await world.ended(pid))["outcome"] == "completed"
+        assert world.ledger.types(born)[:4] == [
+            "mission.submitted",
+            "mission.paused",
+            "mission.started",
+            "step.started",
+        ]
 
     world.run(scenario)
