@@ -282,6 +282,12 @@ class Models(Protocol):
     def priced(self, model: str) -> bool:
         """Whether it is known what a model costs, so that a limit on cost can be kept."""
 
+    def turn_usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        """Return what a turn used that was made elsewhere, by a library that may name it shorter.
+
+        What it cost is by the settings' price, else by its maker's; nothing where none is known.
+        """
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """Return what the turn may use at most, as far as can be told before it is made."""
 

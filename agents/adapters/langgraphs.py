@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from agents.adapters.answers import answer_to, message_text, opening, result_of
 from agents.adapters.charged import MODEL_CALL, charged_step
 from agents.adapters.checkpoints import keeps_differences, new_memory, packed, unpack
-from agents.bounds import storable
-from agents.llm import prices
-from control_tower.execution.calls import Kind, Spent
+from agents.bounds import MAX_OUTPUT_BYTES, storable
+from control_tower.errors import StepFailed
+from control_tower.execution.calls import Kind, LibraryTurn, Spent
 from control_tower.execution.outcomes import agent_error_of
-from control_tower.quota.quotas import ResourceUsage
 from events.payloads import JsonObject
 
 if TYPE_CHECKING:
@@ -51,14 +50,10 @@ def from_langgraph(
 
 @dataclass(slots=True)
 class _Superstep:
-    """What happened in one: the nodes that ran, and what each turn of their models used."""
+    """What happened in one: the nodes that ran, and each turn of their models."""
 
     nodes: list[str] = field(default_factory=list)
-    turns: list[ResourceUsage] = field(default_factory=list)
-
-    @property
-    def usage(self) -> ResourceUsage:
-        return functools.reduce(ResourceUsage.plus, self.turns, ResourceUsage())
+    turns: list[LibraryTurn] = field(default_factory=list)
 
 
 class _Walk:
@@ -106,19 +101,23 @@ class _Walk:
             try:
                 await self._walk(done, _given(kept, given))
             except Exception as error:  # noqa: BLE001 - a node's: it is the step's outcome
-                return Spent(None, done.usage, agent_error_of(error, Kind.STEP))
+                failure = agent_error_of(error, Kind.STEP)
+                return Spent(None, error=failure, turns=done.turns)
             state = await self._graph.aget_state(self._thread)
             waiting = [each for task in state.tasks for each in task.interrupts]
             stops = not waiting and self._stops(done.nodes, state.next)
+            kept = packed(self._memory, within=bool(waiting), history=self._history)
+            if too_large := _too_large(kept):
+                return Spent(None, error=too_large, turns=done.turns)
             output = {
                 "nodes": done.nodes,
                 "next": list(state.next),
                 "interrupts": [{"id": one.id, "value": storable(one.value)} for one in waiting],
                 "stops": stops,
                 "result": result_of(state.values) if stops or not state.next else None,
-                "kept": packed(self._memory, within=bool(waiting), history=self._history),
+                "kept": kept,
             }
-            return Spent(output, done.usage)
+            return Spent(output, turns=done.turns)
 
         name = " ".join(["graph", *nodes])
         return await charged_step(
@@ -153,6 +152,17 @@ class _Walk:
         return decision.approved
 
 
+def _too_large(kept: str) -> StepFailed | None:
+    """Return why what a graph holds can't be journaled with each of its supersteps, if so."""
+    if len(kept) <= MAX_OUTPUT_BYTES:
+        return None
+    return StepFailed(
+        f"The graph's state is {len(kept) / 2**20:.1f} MiB, and is kept after each superstep: at "
+        f"most {MAX_OUTPUT_BYTES // 2**20} MiB. Keep large things elsewhere, and in the state what "
+        "they are called."
+    )
+
+
 def _among(nodes: Sequence[str], named: str | Sequence[str]) -> bool:
     return bool(nodes) and (named == "*" or not set(named).isdisjoint(nodes))
 
@@ -173,7 +183,7 @@ def _meters() -> Any:
     class Meter(base):  # type: ignore[misc, valid-type]
         """Notes what chat models say that they used; nodes side by side, each in a thread."""
 
-        def __init__(self, turns: list[ResourceUsage]) -> None:
+        def __init__(self, turns: list[LibraryTurn]) -> None:
             self._turns = turns
 
         def on_llm_end(self, response: Any, **_: Any) -> None:
@@ -184,14 +194,8 @@ def _meters() -> Any:
     return Meter
 
 
-def _turn(message: Any) -> ResourceUsage:
+def _turn(message: Any) -> LibraryTurn:
     used = getattr(message, "usage_metadata", None) or {}
     told = getattr(message, "response_metadata", None) or {}
-    read, wrote = used.get("input_tokens", 0), used.get("output_tokens", 0)
-    listed = prices.per_million(None, str(told.get("model_name", ""))) or (0.0, 0.0)
-    return ResourceUsage(
-        llm_calls=1,
-        input_tokens=read,
-        output_tokens=wrote,
-        cost_usd=(read * listed[0] + wrote * listed[1]) / 1_000_000,
-    )
+    model = str(told.get("model_name", ""))
+    return LibraryTurn(model, used.get("input_tokens", 0), used.get("output_tokens", 0))

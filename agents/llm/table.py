@@ -1,6 +1,7 @@
 """The table of models: names resolved, turns planned, made and charged."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ DEFAULT_OUTPUT_TOKENS = 1_024
 """Reserved for a turn that sets no ``max_tokens``."""
 MAX_MESSAGES_BYTES = 8 * 1024 * 1024
 MAX_ERROR_CHARACTERS = 500
+_DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+"""What makers add to a model's name for one of its versions."""
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 SETTINGS = frozenset({"temperature", "top_p", "max_tokens", "seed", "stop", "timeout_s"})
 
@@ -95,6 +98,19 @@ class ModelTable:
     def priced(self, model: str) -> bool:
         """Whether the cost of ``model`` is known, so that ``max_cost_usd`` can be kept."""
         return self._price(model) is not None
+
+    def turn_usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        """Return what a turn used that a library made; ``model`` may lack its provider."""
+        return self.usage(self._full_name(model), input_tokens, output_tokens)
+
+    def _full_name(self, model: str) -> str:
+        """Return the name that the settings have a price for: of a dated model, its family's."""
+        family = _DATED.sub("", model)
+        for wanted in (model, family):
+            for priced in self._prices:
+                if wanted in (priced, priced.partition(":")[2]):
+                    return priced
+        return model
 
     def plan(
         self,
@@ -181,7 +197,9 @@ class ModelTable:
         found = self._providers.get(provider)
         if model in self._prices:
             return self._prices[model]
-        return prices.per_million(provider, name) if found is None else found.price(name)
+        if found is not None:
+            return found.price(name)
+        return prices.per_million(provider, name) if name else prices.per_million(None, model)
 
     def _tools_registry(self) -> Registry:
         return self._registry if self._registry is not None else default_registry()

@@ -7,7 +7,7 @@ functions and bytes that JSON can't hold.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -61,12 +61,27 @@ class FunctionCall:
 
 
 @dataclass(slots=True, frozen=True)
+class LibraryTurn:
+    """A model's turn that a library made within a step, as far as it tells of it."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(slots=True, frozen=True)
 class Spent:
-    """What a step's function may return to have charged what it used; ``error``: it failed."""
+    """What a step's function may return to have charged what it used.
+
+    Attributes:
+        turns: models' turns beside ``usage``, charged by their models' prices.
+        error: it failed.
+    """
 
     output: Any
-    usage: ResourceUsage
+    usage: ResourceUsage = NOTHING
     error: AgentError | None = None
+    turns: Sequence[LibraryTurn] = ()
 
 
 @dataclass(slots=True, frozen=True)

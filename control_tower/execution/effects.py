@@ -6,6 +6,7 @@ mission has ended.
 """
 
 import asyncio
+import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable
@@ -110,12 +111,19 @@ class Attempts:
                 result = await _call_function(request)
                 if isinstance(result, Spent):
                     output = as_json(result.output)
-                    return EffectEnd(output=output, usage=result.usage, error=result.error)
+                    return EffectEnd(output=output, usage=self._used(result), error=result.error)
                 return EffectEnd(output=as_json(result))
             case History(limit=limit):
                 return EffectEnd(output=await self._history(pcb.session_id, limit))
             case other:
                 raise KernelBug(f"{type(other).__name__} has no effect")
+
+    def _used(self, spent: Spent) -> ResourceUsage:
+        turns = (
+            self.models.turn_usage(each.model, each.input_tokens, each.output_tokens)
+            for each in spent.turns
+        )
+        return functools.reduce(ResourceUsage.plus, turns, spent.usage)
 
     def _unpriced(self, pcb: ProcessControlBlock, model: str) -> bool:
         return pcb.quota.max_cost_usd is not None and not self.models.priced(model)

@@ -49,6 +49,7 @@ class CountedModels:
         self._counts = counts
         self.plan = models.plan
         self.priced = models.priced
+        self.turn_usage = models.turn_usage
         self.estimate = models.estimate
 
     async def run(self, request: ModelRequest, effect: EffectContext) -> ModelTurn:

@@ -144,6 +144,10 @@ class Modelling:
         """See ``ports.Models``."""
         return True
 
+    def turn_usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        """See ``ports.Models``."""
+        return ResourceUsage(llm_calls=1, input_tokens=input_tokens, output_tokens=output_tokens)
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """See ``ports.Models``."""
         return msgspec.structs.replace(self.usage, llm_calls=0)

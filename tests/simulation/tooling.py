@@ -268,6 +268,10 @@ class Minds:
         """See ``ports.Models``."""
         return True
 
+    def turn_usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        """See ``ports.Models``."""
+        raise NotImplementedError
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """See ``ports.Models``."""
         return ResourceUsage(input_tokens=10, output_tokens=20, cost_usd=0.02)

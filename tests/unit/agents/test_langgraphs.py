@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.language_models.fake_chat_models import (
+    FakeMessagesListChatModel,
+    GenericFakeChatModel,
+)
 from langchain_core.messages import AIMessage
 from langgraph.channels import DeltaChannel
 from langgraph.func import entrypoint
@@ -190,6 +193,54 @@ async def test_what_its_models_use_is_charged(island: Island, registry: Registry
     assert usage["llm_calls"] == 2
     streamed = "".join(event["data"]["text"] for event in island.ledger.deltas)
     assert streamed == "wellhello there"
+
+
+@pytest.mark.parametrize(
+    ("named", "priced", "cost_usd"),
+    [
+        ("gpt-4o", "openai:gpt-4o", 2.5),
+        ("gpt-4o-2024-08-06", "openai:gpt-4o", 2.5),
+        ("claude-sonnet-4-20250514", "anthropic:claude-sonnet-4", 2.5),
+        ("own-model", "llamacpp:own-model", 2.5),
+        ("gpt-4o-mini", "openai:gpt-4o", 0.00045),
+        ("never-heard-of", "openai:gpt-4o", 0.0),
+    ],
+)
+async def test_a_price_of_the_settings_goes_before_the_listed_one(
+    registry: Registry, named: str, priced: str, cost_usd: float
+) -> None:
+    """By the name that the library has for the model, which lacks its provider."""
+    island = Island(registry, prices={priced: (2_000.0, 1_000.0)})
+    await island.tower.start()
+    answer = told("hello")
+    answer.response_metadata["model_name"] = named
+    model = FakeMessagesListChatModel(responses=[answer])
+
+    async def talk(state: Any) -> Any:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    registry.agent("graph")(adapt(chain(talk)))
+    usage = (await island.ended(await island.submit("hi", "graph")))["usage"]
+    assert usage["cost_usd"] == pytest.approx(cost_usd)
+    await island.tower.stop(0)
+
+
+async def test_a_state_too_large_for_the_journal_is_said_to_be(
+    island: Island, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be kept after every superstep; the mission fails, and says what to do."""
+    monkeypatch.setattr("agents.adapters.langgraphs.MAX_OUTPUT_BYTES", 2**20)
+
+    def hoard(_: Any) -> Any:
+        return {"messages": [AIMessage("x" * 2**20)]}
+
+    registry.agent("graph")(adapt(chain(hoard)))
+    mission = await island.ended(await island.submit("hi", "graph"))
+    assert mission["outcome"] == "failed"
+    assert "is 1.3 MiB" in mission["error"]["message"]
+    assert "Keep large things elsewhere" in mission["error"]["message"]
+    made = (await island.store.steps(mission["mission_id"]))[-1]
+    assert (made.name, made.status, made.output) == ("graph hoard", "failed", None)
 
 
 async def test_no_superstep_is_made_without_room_in_the_quota(

@@ -28,8 +28,10 @@ PARK_S = 0.05
 class Island:
     """A tower with real agents over an in-memory store; :meth:`crash` restarts it in mid-call."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(
+        self, registry: Registry, prices: dict[str, tuple[float, float]] | None = None
+    ) -> None:
+        self.registry, self.prices = registry, prices
         self.ledger = Ledger()
         self.store = InlineStore.open(publish=self.ledger)
         self.clock, self.ids = SystemClock(), CountedIds()
@@ -41,7 +43,7 @@ class Island:
             store=self.store,
             catalog=AgentCatalog(self.registry, {}, "demo"),
             tools=Executor(self.registry, self.store, self.clock, secrets=self.secrets),
-            models=ModelTable([MockProvider()], "mock:tools", self.registry),
+            models=ModelTable([MockProvider()], "mock:tools", self.registry, self.prices),
             publisher=self.ledger,
             clock=self.clock,
             ids=self.ids,

@@ -33,6 +33,10 @@ class Models:
         """See ``ports.Models``."""
         return True
 
+    def turn_usage(self, model: str, input_tokens: int, output_tokens: int) -> ResourceUsage:
+        """See ``ports.Models``."""
+        raise NotImplementedError
+
     def estimate(self, request: ModelRequest) -> ResourceUsage:
         """See ``ports.Models``."""
         return ResourceUsage()
