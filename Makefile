@@ -9,6 +9,8 @@ BIN := .venv/bin
 SERVING := .venv/.installed-to-serve
 STAMP := .venv/.installed
 WORKERS ?= auto
+# Each worker gets neighbours, which share servers and browsers; who is done first helps the others.
+SHARED = -n $(WORKERS) --dist worksteal
 
 .PHONY: help run test check format soak bench clean
 
@@ -39,7 +41,7 @@ run: $(SERVING)
 	$(BIN)/tower serve
 
 test: $(STAMP) test-js
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak"
+	$(BIN)/python -m pytest $(SHARED) -m "not soak"
 
 .PHONY: test-js
 test-js:
@@ -55,7 +57,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory test-js
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not soak" --cov --cov-report=term
+	$(BIN)/python -m pytest $(SHARED) -m "not soak" --cov --cov-report=term
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,8 @@
 """What a test gives the server over REST, beside the page."""
 
 import json
-import os
 import urllib.request
 from typing import Any
-
-import pytest
 
 from tests.browser.tower_process import TowerProcess
 
@@ -22,11 +19,3 @@ def submit(
     with urllib.request.urlopen(request, timeout=10) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
-
-
-def need_endpoint(tower: TowerProcess, path: str) -> None:
-    """Skip where the server does not document ``path``, unless everything is required."""
-    with urllib.request.urlopen(f"{tower.url}/openapi.json", timeout=10) as response:
-        documented = path in json.load(response)["paths"]
-    if not documented and os.environ.get("TOWER_REQUIRE_ALL") != "1":
-        pytest.skip(f"the server has no {path} (TOWER_REQUIRE_ALL=1 makes this a failure)")

@@ -7,14 +7,14 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
-from tests.browser.rest_calls import need_endpoint
+from tests.browser.tokens import token
 from tests.browser.tower_process import TowerProcess
 
 
 @pytest.fixture
-def chat(own_tower: TowerProcess, open_chat: OpenChat) -> ChatPage:
-    """A chat with two sessions, the second one open."""
-    page = open_chat(own_tower)
+def chat(guarded: TowerProcess, open_chat: OpenChat, request: pytest.FixtureRequest) -> ChatPage:
+    """A chat with two sessions, the second one open, of a user who has no others."""
+    page = open_chat(guarded, token=token(request.node.name, "user"))
     page.send("calculate 40+2")
     page.wait_ended()
     page.page.get_by_role("button", name="New mission").click()
@@ -79,9 +79,8 @@ def test_a_deletion_can_be_undone(chat: ChatPage) -> None:
     expect(chat.answer).to_contain_text("zebra.txt")
 
 
-def test_words_are_found(chat: ChatPage, own_tower: TowerProcess) -> None:
+def test_words_are_found(chat: ChatPage) -> None:
     """A word of a message leads to its session; no word, back to the list."""
-    need_endpoint(own_tower, "/api/v1/chat/search")
     chat.page.get_by_label("Search messages").fill("stripes")
     expect(listed(chat).first.locator("mark").first).to_have_text("stripes")
     expect(listed(chat).first).to_contain_text("write zebra.txt")
@@ -104,9 +103,8 @@ def test_a_word_leads_to_its_message(chat: ChatPage) -> None:
     expect(chat.answer).to_be_in_viewport()
 
 
-def test_a_session_is_exported(chat: ChatPage, own_tower: TowerProcess) -> None:
+def test_a_session_is_exported(chat: ChatPage) -> None:
     """As Markdown and as JSON, with what was said."""
-    need_endpoint(own_tower, "/api/v1/chat/sessions/{id}/export")
     for item, ending in (("Export as Markdown", ".md"), ("Export as JSON", ".json")):
         with chat.page.expect_download() as download:
             choose(chat, item)
