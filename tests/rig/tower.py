@@ -14,7 +14,14 @@ from control_tower.errors import ModelFailed, ToolInvalid
 from control_tower.execution.context import Context
 from control_tower.execution.run import CLOSE_GRACE_S
 from control_tower.limits import TowerLimits
-from control_tower.ports import EffectContext, ModelRequest, ModelTurn, Profile, ToolPlan
+from control_tower.ports import (
+    EffectContext,
+    ModelRequest,
+    ModelTurn,
+    Profile,
+    Store,
+    ToolPlan,
+)
 from control_tower.quota.quotas import ResourceUsage
 from control_tower.store import InlineStore
 from control_tower.tower import Tower
@@ -224,10 +231,10 @@ class World:
         self.store = InlineStore.open(publish=self.ledger)
         self.tower = self.another()
 
-    def another(self, node: str = "node-1") -> Tower:
-        """Return one more tower over the store, not started."""
+    def another(self, node: str = "node-1", store: Store | None = None) -> Tower:
+        """Return one more tower over the store, or one's own way to it; it is not started."""
         return Tower(
-            store=self.store,
+            store=store or self.store,
             catalog=self.shelf,
             tools=self.tools,
             models=self.models,

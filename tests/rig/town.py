@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import msgspec
 
@@ -16,8 +17,11 @@ from control_tower.cluster.router import Room, Router
 from control_tower.erasure import Eraser, cancel_all
 from control_tower.errors import Unavailable
 from control_tower.limits import TowerLimits
+from control_tower.ports import Store
 from control_tower.sessions import Sessions
+from control_tower.store import InlineStore
 from control_tower.tower import Tower
+from control_tower.unit import Unit
 from events.payloads import JsonObject
 from tests.rig.tower import OPERATOR, World, kill
 
@@ -106,6 +110,8 @@ class TownPost:
 
     def send(self, to: int | None, letter: bytes) -> None:
         """See ``Post``."""
+        if self.token not in self.town.calls:
+            return  # the dead write no letters
         others = [each for each in self.town.calls if each != self.token]
         for each in others if to is None else [to]:
             self.town.letters.append((self.token, each, letter))
@@ -121,7 +127,7 @@ class TownPost:
         """See ``Replies``."""
         self.town.replied.append(self.town.head())
         calls = self.town.calls.get(to)
-        if self.town.bus and calls is not None:
+        if self.town.bus and calls is not None and self.token in self.town.calls:
             asyncio.get_running_loop().call_soon(calls.take_reply, call, body)
 
 
@@ -142,6 +148,32 @@ class Here:
                 await node.local.settled(pid, timeout_s)
 
 
+class Desk:
+    """A node's own way to the store: what it has handed over dies with it."""
+
+    def __init__(self, store: InlineStore) -> None:
+        self._store = store
+        self._handed: list[Unit] = []
+        self.open = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def submit(self, unit: Unit) -> None:
+        """See ``Store``."""
+        if self.open:
+            self._store.submit(unit)
+            if self._store.pending == [unit]:
+                self._handed.clear()  # all before it was applied
+            self._handed.append(unit)
+
+    def close(self) -> None:
+        """Lose what is not committed, and take nothing more."""
+        self.open = False
+        pending = self._store.pending
+        pending[:] = [each for each in pending if all(each is not mine for mine in self._handed)]
+
+
 @dataclass(slots=True)
 class TownNode:
     """A node: the local tower, and what it offers to its callers."""
@@ -155,6 +187,7 @@ class TownNode:
     calls: Calls
     adoption: Adoption
     eraser: Eraser
+    desk: Desk
 
 
 class Village(World):
@@ -173,7 +206,8 @@ class Village(World):
     def add(self, *, runs_missions: bool = True) -> TownNode:
         """Return one more node, which serves but does not adopt yet."""
         token = len(self.nodes) + 1
-        local = self.another(f"node-{token}")
+        desk = Desk(self.store)
+        local = self.another(f"node-{token}", cast("Store", desk))
         nodes, post = TownNodes(self.town, token), TownPost(self.town, token)
         calls = Calls(post, token, lambda: self.town.seated, post)
         residents = Residents(nodes, local.adopt)
@@ -181,7 +215,7 @@ class Village(World):
         sessions = Sessions(self.store, self.clock, self.ids)
         room = Room(
             open=lambda: runs_missions and not local.draining,
-            load=lambda: self.town.seated[token].load,
+            load=lambda: self.town.seated[token].load if token in self.town.seated else 0,
             max_load=self.limits.max_running,
         )
         router = Router(nodes, calls, residents, room, Place(local, sessions, eraser))
@@ -195,6 +229,7 @@ class Village(World):
             calls,
             Adoption(nodes, residents),
             eraser,
+            desk,
         )
         self.town.seated[token] = Node(token, f"node-{token}", "", runs_missions, 0)
         self.town.calls[token] = calls
@@ -215,7 +250,9 @@ class Village(World):
     def die(self, node: TownNode) -> None:
         """Kill a node; it keeps its seat until it is buried."""
         kill(node.local)
-        self.store.pending.clear()
+        node.desk.close()
+        if node.adoption._task is not None:
+            node.adoption._task.cancel()
         del self.town.calls[node.token]
 
     def run(self, scenario: Callable[[], Awaitable[None]]) -> None:
