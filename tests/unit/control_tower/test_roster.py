@@ -170,6 +170,15 @@ def test_step_is_read_whatever_the_call_returned() -> None:
     assert stream.one("m_1")["current_step"] == "4"
 
 
+def test_step_is_found_wherever_it_stands() -> None:
+    """An event of another version may have its fields in another order."""
+    stream = Stream()
+    stream.say(ALICES, SUBMITTED, STARTED)
+    body = b'{"params":{"data":{"kind":"step","step":"7","input":{"step":"8"}}}}'
+    stream.roster.publish([Committed(9, "step.started", ALICES, body)], ())
+    assert stream.one("m_1")["current_step"] == "7"
+
+
 def test_roster_is_as_of_what_stands_behind_it() -> None:
     """A unit is taken in before it is passed on, and everything is passed on."""
     stream = Stream()

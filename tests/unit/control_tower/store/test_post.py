@@ -208,3 +208,41 @@ async def test_lost_connection_is_replaced(server: OwnServer) -> None:
             " WHERE pid <> pg_backend_pid() AND application_name = 'control-tower'",
         )
         await heard_of(one, two, 2)
+
+
+async def test_nothing_comes_twice_or_out_of_order_over_restarts(server: OwnServer) -> None:
+    """Whatever is lost while the server crashes under a stream of letters, long and short."""
+    async with nodes(server.url) as (one, two):
+        sent, talking = 0, True
+
+        async def talk() -> None:
+            nonlocal sent
+            while talking:
+                sent += 1
+                one.post.send(2, b"%d." % sent + b"x" * (20_000 if sent % 10 == 0 else 10))
+                await asyncio.sleep(0.001)
+
+        talker = asyncio.create_task(talk())
+        for _ in range(2):
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(server.restart)
+        await heard_again(two)
+        talking = False
+        await talker
+        one.post.send(2, b"0.")
+        numbers = []
+        while (letter := (await two.letters.get())[1]) != b"0.":
+            number, _, rest = letter.partition(b".")
+            assert set(rest) == {ord("x")}
+            assert len(rest) == (20_000 if int(number) % 10 == 0 else 10)
+            numbers.append(int(number))
+        assert len(numbers) > 100
+        assert numbers == sorted(set(numbers))
+        assert numbers[-1] == sent
+
+
+async def heard_again(node: Node) -> None:
+    """Wait until letters arrive that were not here yet."""
+    already = node.letters.qsize()
+    while node.letters.qsize() <= already + 50:
+        await asyncio.sleep(0.02)
