@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from control_tower.cluster.adoption import Adoption
 from control_tower.cluster.calls import Calls
 from control_tower.cluster.commands import Place
-from control_tower.cluster.membership import Membership
+from control_tower.cluster.residents import Residents
 from control_tower.cluster.routed import RoutedSessions, RoutedTower
-from control_tower.cluster.router import Room
+from control_tower.cluster.router import Room, Router
 from control_tower.commands import Caller, ClarificationAnswer, Submission
 from control_tower.erasure import Eraser
 from control_tower.errors import Conflict
@@ -66,7 +67,6 @@ class Member:
     local: Tower
     tower: RoutedTower
     sessions: RoutedSessions
-    membership: Membership
 
     def die(self) -> None:
         """Do nothing any more, as after kill -9 and the end of the lease."""
@@ -145,18 +145,21 @@ async def member(
         sessions = Sessions(store, clock, ids)
         place = Place(local, sessions, Eraser(store, clock))
         room = Room(open=lambda: runs_missions and not local.draining, load=int, max_load=100)
-        membership = Membership(nodes, calls, place, room, store)
+        residents = Residents(nodes, local.adopt)
+        adoption = Adoption(nodes, residents)
+        router = Router(nodes, calls, residents, room, place)
         await local.start(restore=False)
         await post.start(calls.take)
-        membership.start(adopts=runs_missions)
+        if runs_missions:
+            adoption.start()
         try:
-            tower = RoutedTower(local, membership.router, deaf)
-            routed = RoutedSessions(sessions, membership.router)
-            yield Member(database, store, local, tower, routed, membership)
+            tower = RoutedTower(local, router, deaf)
+            yield Member(database, store, local, tower, RoutedSessions(sessions, router))
         finally:
-            await membership.drain()
+            await adoption.stop()
             await local.stop(0)
-            await membership.close()
+            await calls.close()
+            await residents.close()
             await post.close()
             await place.eraser.close()
 
