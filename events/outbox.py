@@ -56,10 +56,14 @@ class Outbox:
 
     def unit(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Put the events of one unit in, then its ephemeral ones."""
+        size = _size(events) + _size(after)
+        if size <= PIECE_BYTES:
+            self._put(events, after, size)
+            return
         for part in _parts(events):
-            self._put(part, ())
-        if after:
-            self._put((), after)
+            self._put(part, (), _size(part))
+        for each in after:
+            self._put((), (each,), len(each.body))
 
     def reply(self, to: int, call: str, body: bytes) -> None:
         """Put a reply in."""
@@ -95,8 +99,7 @@ class Outbox:
         self._closed = True
         self._size = 0
 
-    def _put(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        size = sum(len(each.body) for each in events) + sum(len(each.body) for each in after)
+    def _put(self, events: Sequence[Committed], after: Sequence[Ephemeral], size: int) -> None:
         if self._has_room(size):
             piece = self._piece()
             before = piece.size_bytes
@@ -121,6 +124,13 @@ class Outbox:
     def _grow(self, piece: Writing, before: int) -> None:
         self._size += piece.size_bytes - before
         self._closed = piece.size_bytes >= PIECE_BYTES
+
+
+def _size(events: Sequence[Committed | Ephemeral]) -> int:
+    size = 0
+    for each in events:
+        size += len(each.body)
+    return size
 
 
 def _parts(events: Sequence[Committed]) -> Iterator[Sequence[Committed]]:

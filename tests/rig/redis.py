@@ -37,7 +37,7 @@ class OwnRedis:
         """Start it, empty."""
         self._server.start(timeout=60)
         with self._server.client() as client:
-            self._pid = int(client.info("server")["process_id"])
+            self.pid: int = int(client.info("server")["process_id"])
 
     def stop(self) -> None:
         """Kill it; its clients are told by a reset."""
@@ -45,11 +45,11 @@ class OwnRedis:
 
     def suspend(self) -> None:
         """Stop its process where it is: connections stay, and nothing is answered."""
-        os.kill(self._pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
-        os.kill(self._pid, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End it, suspended or not."""
