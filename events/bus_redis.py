@@ -36,6 +36,10 @@ _GLANCE_S: Final = 0.005
 log = structlog.get_logger(__name__)
 
 
+class LogAway(Exception):
+    """The log can't be read now."""
+
+
 class RedisBus:
     """An ``events.bus.Bus``, and the way of replies between nodes.
 
@@ -212,20 +216,24 @@ class RedisBus:
 
     async def _read(self, stretch: Stretch) -> None:
         """Read what is missing, up to what is known to be there."""
-        done = False
+        await _until(lambda: not self._ports.calls_outstanding(), REPLIES_WAIT_S)
+        left: Stretch | None = stretch
         try:
-            await _until(lambda: not self._ports.calls_outstanding(), REPLIES_WAIT_S)
-            left: Stretch | None = stretch
             while left is not None:
-                page = await self._ports.log.read(("system",), left.after, left.upto)
+                page = await self._page(left)
                 left = await self._publish(page)
-            done = True
-        except Exception as error:  # noqa: BLE001 - whatever the store raises while it is away
-            log.warning("bus.log_unread", error=type(error).__name__, after=stretch.after)
+        except LogAway:
             await asyncio.sleep(_RETRY_S)
         finally:
-            if not done:
+            if left is not None:
                 self._sequencer.failed(self._loop.time())
+
+    async def _page(self, left: Stretch) -> Page:
+        try:
+            return await self._ports.log.read(("system",), left.after, left.upto)
+        except Exception as error:  # whatever the store raises while its database is away
+            log.warning("bus.log_unread", error=type(error).__name__, after=left.after)
+            raise LogAway from error
 
     async def _publish(self, page: Page) -> Stretch | None:
         """Hand a page on; what our own writer has under way comes from there, not from here."""

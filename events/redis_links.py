@@ -133,6 +133,8 @@ class Link:
             await connection.connect()  # type: ignore[no-untyped-call]
             yield connection
         finally:
+            self.lost += self.connected
+            self.connected = False
             await connection.disconnect(nowait=True)
 
     def _works(self) -> None:
@@ -141,8 +143,6 @@ class Link:
         log.info("bus.connected", link=self.name)
 
     def _note_lost(self, error: Exception) -> None:
-        self.lost += self.connected
-        self.connected = False
         # Once an outage. The error's text may hold the address, never the password.
         if not self._told:
             self._told = True

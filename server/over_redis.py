@@ -13,6 +13,7 @@ from server.access.rates import OwnRates, Rates
 from server.access.redis_rates import RedisRates
 from server.access.redis_tickets import RedisTickets
 from server.access.shared_redis import SharedRedis
+from server.figures.bus_metrics import BusCollector
 from server.figures.health import Check
 from server.figures.redis_check import check_redis
 
@@ -33,6 +34,7 @@ class OverRedis:
         tickets: for the gate.
         rates: for submits.
         check: for readiness.
+        collector: for Prometheus.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class OverRedis:
         self.rates: Rates = OwnRates(own)
         if submits_per_min is not None:
             self.rates = RedisRates(self._shared, submits_per_min, own)
+        self.collector = BusCollector(self.bus.figures)
         self.check: Check = partial(check_redis, self._shared, self.bus)
 
     async def start(self) -> None:

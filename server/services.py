@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from prometheus_client.registry import Collector
+
 from agents import AgentCatalog, Executor, Registry
 from control_tower.audit import CallProof, Outcomes, StoreFigures, ToolCallRecord
 from control_tower.erasure import Eraser
@@ -77,6 +79,7 @@ class Services:
         checks: what readiness asks, by the component's name.
         documents: what describes the server to programs, by name.
         http: figures of the requests that were answered.
+        collectors: what else Prometheus is told.
         status: returns what ``tower.status`` shows.
         audits: reads what the dashboard judges and counts, once for all who look at it.
         admit: checks that a user may have one more connection.
@@ -107,6 +110,7 @@ class Services:
     checks: dict[str, Check] = field(default_factory=dict)
     documents: dict[str, JsonObject] = field(default_factory=dict)
     http: HttpFigures = field(default_factory=HttpFigures)
+    collectors: list[Collector] = field(default_factory=list)
     audits: Shared[tuple[StoreFigures, Records]] = field(default_factory=Shared)
     status: Callable[[], Awaitable[JsonObject]] = _unknown
     figures: Callable[[], JsonObject] = dict

@@ -38,7 +38,7 @@ async def for_prometheus(call: Call[None, Query]) -> Response:
     """Return the figures in Prometheus' text format."""
     services = call.services
     tower = TowerCollector(services.figures(), services.version, services.started_at)
-    text = prometheus_text(tower, services.http)
+    text = prometheus_text(tower, services.http, *services.collectors)
     return Response(text, headers={"Content-Type": TEXT})
 
 

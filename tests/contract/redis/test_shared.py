@@ -19,6 +19,7 @@ from server.access.redis_tickets import RedisTickets
 from server.access.shared_redis import RedisAway, SharedRedis
 from server.errors import Unauthenticated
 from server.figures.health import readiness
+from server.figures.metrics import prometheus_text
 from server.over_redis import OverRedis
 from tests.contract.bus.kit import Ear, SharedLog, until
 from tests.rig.redis import OwnRedis, own_redis, server_url
@@ -244,11 +245,13 @@ async def test_readiness_says_how_redis_is(redis: OwnRedis) -> None:
         ready, components = await readiness({"redis": over.check}, NOW)
         assert ready
         assert components["redis"]["status"] == "up"
+        text = prometheus_text(over.collector).decode()
+        assert "tower_bus_connected 1.0" in text
+        assert "tower_bus_sent_total" in text
         redis.suspend()
         ready, components = await readiness({"redis": over.check}, NOW)
         assert ready
         assert components["redis"]["status"] == "degraded"
-        assert "hunter" not in components["redis"]["message"]
     finally:
         redis.resume()
         await over.close()

@@ -7,6 +7,8 @@ import pytest
 from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
 from events.types import Committed, Ephemeral
 from tests.unit.events.fakes import scope_of
+from tests.unit.events.test_hub import STARTED
+from tests.unit.events.test_hub import Rig as HubRig
 
 M1, M2 = scope_of(mission="m1"), scope_of(mission="m2")
 
@@ -236,3 +238,20 @@ def test_silent_nodes_are_forgotten() -> None:
     for token in range(100, 400):
         rig.core.begin(token, 1, 0, 0, float(token))
     assert len(rig.core._sources) < 130
+
+
+def test_a_hub_tells_nobody_of_what_left_the_log() -> None:
+    """Not live, and not to who comes back: its offset is taken, and that is all."""
+    hub = HubRig()
+    sink, _ = hub.watch("system")
+    core = Sequencer(hub.hub, 0)
+    first, gone, last = (hub.log.commit(STARTED, M1) for _ in range(3))
+    core.looked(3, 0.0)
+    core.missing(PATIENCE_S)
+    core.page([first, last], 3, 0.0)
+    hub.turns.run()
+    assert hub.hub.head == 3
+    assert sink.offsets() == [first.offset, last.offset]
+    again, _ = hub.watch("system", since=first.offset)
+    assert again.offsets() == [last.offset]
+    assert gone.offset == 2
