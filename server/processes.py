@@ -7,6 +7,7 @@ what is wrong with the settings is said once.
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -141,14 +142,11 @@ class Processes:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                # A group of its own: Ctrl-C in a terminal reaches it once, from here.
-                child.process = await asyncio.create_subprocess_exec(
-                    *child.command,
-                    "--tether",
-                    str(theirs.fileno()),
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
+                try:
+                    child.process = await _born(child.command, theirs)
+                except OSError as error:  # no room for one more process, or no memory
+                    log.warning("process.not_made", number=child.number, error=str(error))
+                    return os.EX_OSERR
             for _ in range(self._told):  # what came while it was being made
                 child.tell()
             ours.setblocking(False)
@@ -158,6 +156,17 @@ class Processes:
             child.process = None
             await hearing
             return code
+
+
+async def _born(command: Sequence[str], tether: socket.socket) -> asyncio.subprocess.Process:
+    # A group of its own: Ctrl-C in a terminal reaches it once, from the parent.
+    return await asyncio.create_subprocess_exec(
+        *command,
+        "--tether",
+        str(tether.fileno()),
+        pass_fds=[tether.fileno()],
+        start_new_session=True,
+    )
 
 
 async def _hear(tether: socket.socket, child: _Child) -> None:

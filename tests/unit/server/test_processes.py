@@ -128,6 +128,14 @@ async def test_a_pause_between_two_lives_ends_with_a_signal(
     assert len(family.lives(0)) == 1
 
 
+async def test_a_process_that_can_not_be_made_is_a_death_like_others(tmp_path: Path) -> None:
+    """At the start it ends the family, with a code that says so."""
+    family = Family(tmp_path, "s", "s")
+    family.commands[1][0] = str(tmp_path / "no-such-program")
+    assert await family.running == os.EX_OSERR
+    assert family.lines(0)[-1] == "told"
+
+
 async def test_children_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     """Nobody is left behind who holds the port: the tether tells them."""
     files = [tmp_path / "a", tmp_path / "b"]
