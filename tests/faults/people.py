@@ -50,6 +50,7 @@ class Person:
     Attributes:
         received: offsets of the durable events received, in order, over all connections.
         streams: by mission, the text made of its deltas as wire.md says.
+        holed: missions of whose deltas one in the middle did not come.
         unbroken: missions that ended on the connection on which they began.
         open: missions submitted and not seen to end: key → pid (None until known).
     """
@@ -59,6 +60,7 @@ class Person:
         self.topics = topics
         self.received: list[int] = []
         self.streams: dict[str, str] = {}
+        self.holed: set[str] = set()
         self.unbroken: set[str] = set()
         self.open: dict[str, str | None] = {}
         self.connections = 0
@@ -187,7 +189,10 @@ class Person:
         if data.get("step") is not None or data["attempt"] < self._attempts.get(pid, 0):
             return
         self._attempts[pid] = data["attempt"]
-        self.streams[pid] = self.streams.get(pid, "")[: data["at"]] + data["text"]
+        text = self.streams.get(pid, "")
+        if data["at"] > len(text):
+            self.holed.add(pid)
+        self.streams[pid] = text[: data["at"]] + data["text"]
 
     def react(self, event: Event) -> None:
         """Do what a person does about an event: answer, and note what ended."""

@@ -95,6 +95,11 @@ class TowerProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def wait(self, timeout_s: float = STOP_S) -> int:
         """Wait for the end; return the exit code."""
         assert self._process is not None
