@@ -121,6 +121,11 @@ class OwnServer:
         if not durable:
             _hurry(self.url)
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of the server descend from."""
+        return int((self._folder / "postmaster.pid").read_text().split()[0])
+
     def empty(self) -> str:
         """Return the URL of a database with every table and nothing in them."""
         return emptied_database(self.url)
