@@ -220,6 +220,10 @@ class Entries:
     def __contains__(self, pid: str) -> bool:
         return pid in self._entries
 
+    def pids(self) -> set[str]:
+        """Return all of them."""
+        return set(self._entries)
+
     def apply(self, event: Committed) -> bool:
         """Take an event in; return whether its mission has ended or waits for a person now.
 

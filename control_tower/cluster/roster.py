@@ -3,21 +3,30 @@
 Most missions are in the memories of other nodes, so what a node knows of them is what their events
 told. The roster stands in front of the hub and takes each unit in just before the hub does, so it
 is as of the hub's head whenever somebody looks.
+
+A node that was late may find a mission's end already erased from the log, and would show the
+mission for good. So when it meets a place that was erased it looks, a little later, which of its
+missions the store still has.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from control_tower.cluster.entries import MATTERS, Entries
+from control_tower.patience import patiently
 from control_tower.records import ProcessControlBlock
 from control_tower.states import State
 from events.bus import Receiver
-from events.payloads import TERMINAL_TYPES, JsonObject
+from events.payloads import TERMINAL_TYPES, EventErased, JsonObject
 from events.types import Committed, Ephemeral
 
 PAGE = 500
 """Missions read between two turns of the event loop, as at a start of the kernel."""
+
+LOOK_AFTER_S = 1.0
+"""Erased places come in rows; they are met once."""
 
 SETTLED = frozenset({State.TERMINATED, State.WAITING})
 
@@ -27,6 +36,15 @@ class Rows(Protocol):
 
     async def live_missions(self, after: str | None, limit: int) -> list[ProcessControlBlock]:
         """Return missions that have not ended, by pid, behind ``after``."""
+
+
+async def _live(store: Rows) -> AsyncIterator[list[ProcessControlBlock]]:
+    """Yield every mission that has not ended, in pages between which others have their turn."""
+    after: str | None = None
+    while page := await patiently(partial(store.live_missions, after, PAGE)):
+        after = page[-1].pid
+        yield page
+        await asyncio.sleep(0)
 
 
 class Roster:
@@ -43,6 +61,9 @@ class Roster:
         self._reading = False
         self._ended_meanwhile: set[str] = set()
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._store: Rows | None = None
+        self._doubtful = False
+        self._look: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -53,22 +74,30 @@ class Roster:
         Begin only when whatever is committed after this moment is sure to be published here,
         before or after this returns; then nothing is missed.
         """
+        self._store = store
         self._reading = True
-        after: str | None = None
-        while page := await store.live_missions(after, PAGE):
-            after = page[-1].pid
-            for pcb in page:
-                if pcb.pid not in self._entries and pcb.pid not in self._ended_meanwhile:
-                    self._entries.restore(pcb)
-            await asyncio.sleep(0)
-        self._reading = False
-        self._ended_meanwhile.clear()
+        try:
+            async for page in _live(store):
+                for pcb in page:
+                    if pcb.pid not in self._entries and pcb.pid not in self._ended_meanwhile:
+                        self._entries.restore(pcb)
+        finally:
+            self._reading = False
+            self._ended_meanwhile.clear()
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.wait({self._look})
 
     def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Take in the events of a unit, and pass them on."""
         for event in events:
             if event.type in MATTERS:
                 self._take(event)
+            elif event.type == EventErased.TYPE:
+                self._look_later()
         self.receiver.publish(events, after)
 
     def publish_ephemeral(self, event: Ephemeral) -> None:
@@ -110,9 +139,33 @@ class Roster:
         if self._reading and event.type in TERMINAL_TYPES:
             self._ended_meanwhile.add(pid)
         if settled and self._watchers:
-            for watcher in self._watchers.pop(pid, ()):
-                if not watcher.done():
-                    watcher.set_result(None)
+            self._tell(pid)
+
+    def _tell(self, pid: str) -> None:
+        for watcher in self._watchers.pop(pid, ()):
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def _look_later(self) -> None:
+        self._doubtful = True
+        if self._store is not None and (self._look is None or self._look.done()):
+            look = self._look_again(self._store)
+            self._look = asyncio.get_running_loop().create_task(look)
+
+    async def _look_again(self, store: Rows) -> None:
+        while self._doubtful:
+            await asyncio.sleep(LOOK_AFTER_S)
+            self._doubtful = False
+            await self._drop_erased(store)
+
+    async def _drop_erased(self, store: Rows) -> None:
+        """Drop what the store has no more; also what has ended, and whose events are to come."""
+        gone = self._entries.pids()
+        async for page in _live(store):
+            gone.difference_update(pcb.pid for pcb in page)
+        for pid in gone:
+            self._entries.remove(pid)
+            self._tell(pid)
 
     def _watch(self, pid: str) -> "asyncio.Future[None]":
         watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -210,9 +210,11 @@ class Rows:
     def __init__(self, *rows: ProcessControlBlock) -> None:
         self.rows = rows
         self.meanwhile = [lambda: None]
+        self.reads = 0
 
     async def live_missions(self, after: str | None, limit: int) -> list[ProcessControlBlock]:
         """Return a page."""
+        self.reads += 1
         page = [one for one in self.rows if after is None or one.pid > after][:limit]
         self.meanwhile.pop()() if self.meanwhile else None
         return page
@@ -243,6 +245,31 @@ async def test_events_that_come_while_rows_are_read() -> None:
     assert stream.one("m_3")["state"] == "running"
     stream.say(ALICES, SUBMITTED)
     assert stream.shown("system") == ["m_1", "m_3"]
+
+
+def test_mission_whose_end_was_erased() -> None:
+    """A node that was late finds its place in the log empty, and looks who is left."""
+
+    async def scenario() -> None:
+        stream = Stream()
+        rows = Rows(row("m_1"), row("m_3"))
+        await stream.roster.read(rows)
+        table = Table(State.RUNNING, State.TERMINATED)
+        waiting = asyncio.ensure_future(stream.roster.settled("m_1", 3600, table.row))
+        await asyncio.sleep(0)
+        rows.rows = (row("m_3"),)
+        for _ in range(3):
+            stream.say(Scope(None, None), payloads.EventErased())
+        assert stream.shown("system") == ["m_1", "m_3"]
+        await asyncio.sleep(2)
+        assert stream.shown("system") == ["m_3"]
+        assert rows.reads == 4
+        await waiting
+        stream.say(Scope(None, None), payloads.EventErased())
+        await stream.roster.close()
+        await stream.roster.close()
+
+    run_virtually(scenario)
 
 
 def test_rows_and_memory_say_the_same() -> None:
