@@ -39,12 +39,6 @@ class OwnRedis:
         with self._server.client() as client:
             self.pid: int = int(client.info("server")["process_id"])
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        assert self._server._process is not None
-        return int(self._server._process.pid)
-
     def stop(self) -> None:
         """Kill it; its clients are told by a reset."""
         self._server.terminate()
