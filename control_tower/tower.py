@@ -481,6 +481,11 @@ class Tower:
         """Return what is active in the topics, exact as of the last committed change."""
         return self._a.residence.snapshot(topics)
 
+    def load(self) -> int:
+        """Return how many missions run, or are ready to."""
+        queue = self._a.kernel.admission.queue
+        return queue.running + queue.queued
+
     def status(self) -> JsonObject:
         """Return processes by state, queue and slots."""
         return self._a.residence.status()

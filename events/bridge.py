@@ -11,16 +11,20 @@ from events.types import Committed, Ephemeral
 
 
 class Bridge:
-    """Hands events to the bus, in the order in which it is called."""
+    """Hands events to the bus, in the order in which it is called.
+
+    Attributes:
+        bus: may be another one as long as nothing was handed over.
+    """
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        self.bus = bus
 
     def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral] = ()) -> None:
         """Send the events of one committed unit, then its ephemeral ones."""
         if events or after:
-            self._bus.send(events, after)
+            self.bus.send(events, after)
 
     def publish_ephemeral(self, event: Ephemeral) -> None:
         """Send an ephemeral event at once."""
-        self._bus.send_ephemeral(event)
+        self.bus.send_ephemeral(event)

@@ -1,13 +1,13 @@
 """What a bus between processes asks of its node, and what it tells for metrics."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from events.log import LogReader
 
 
-def _never() -> bool:
-    return False
+async def _at_once(_: float) -> None:
+    """Wait for nothing: there are no calls."""
 
 
 def _none() -> None:
@@ -23,8 +23,8 @@ class BusPorts:
         head: returns the log's head as it was last looked up; asked once a second.
         on_reply: takes a reply to one of our calls, by the call's name. It is told before any
             event that the replying node sent behind the reply.
-        calls_outstanding: returns whether a reply of another node is awaited. Then what is read
-            from the log waits a little: the reply may be on its way.
+        replied: returns once the replies of other nodes that are awaited now have come, or after
+            so many seconds. What is read from the log waits for it: a reply comes first.
         own_from: returns the lowest offset that our own writer may have committed without that
             its completion ran; None if there is none. From there on nothing is published that
             was read from the log, so that our own callers, too, are answered before.
@@ -33,7 +33,7 @@ class BusPorts:
     log: LogReader
     head: Callable[[], int]
     on_reply: Callable[[str, bytes], None]
-    calls_outstanding: Callable[[], bool] = _never
+    replied: Callable[[float], Awaitable[None]] = _at_once
     own_from: Callable[[], int | None] = _none
 
 

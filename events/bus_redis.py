@@ -26,7 +26,7 @@ from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
 from events.types import Committed, Ephemeral
 
 LOOK_EVERY_S: Final = 1.0
-REPLIES_WAIT_S: Final = 0.05
+REPLIES_WAIT_S: Final = 1.0
 """How long a read from the log waits for replies that should come first, at most."""
 FAREWELL_S: Final = 1.0
 
@@ -216,7 +216,7 @@ class RedisBus:
 
     async def _read(self, stretch: Stretch) -> None:
         """Read what is missing, up to what is known to be there."""
-        await _until(lambda: not self._ports.calls_outstanding(), REPLIES_WAIT_S)
+        await self._ports.replied(REPLIES_WAIT_S)
         left: Stretch | None = stretch
         try:
             while left is not None:

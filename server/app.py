@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from starlette.applications import Starlette
@@ -21,8 +22,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
+from agents import Registry
+from control_tower.cluster.commands import Place
+from control_tower.cluster.ports import Node
 from control_tower.sessions import Sessions
-from control_tower.store import Occupant
+from control_tower.store import Occupant, ThreadedStore
 from control_tower.tower import Tower
 from control_tower.unit import Unit
 from events.bridge import Bridge
@@ -58,6 +62,10 @@ from server.wire.rpc import MethodTable
 from server.wire.rpc_session import RateBound
 from server.wire.ws import Sockets, WsLimits
 
+if TYPE_CHECKING:
+    from control_tower.store.postgres_store import PostgresStore
+    from server.cluster import Cluster, Membership
+
 NOWHERE = Scope(None, None)
 OF_WORKERS = frozenset({"/health", "/ready", "/health/ready", "/metrics", "/api/v1/metrics"})
 """The paths that a node has which serves no people: what those ask who look after it."""
@@ -90,11 +98,14 @@ class Running:
     node: str
     token: str
     role: Role
+    cluster: "Cluster | None" = None
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Say that the server goes down, and leave every mission in order for the next start."""
         tower, drain_s = self.services.tower, self.services.settings.drain_s
         self.sockets.warn(self.node, RESTART_MS)
+        if self.cluster is not None:
+            await self.cluster.leave()
         stopping = asyncio.create_task(tower.stop(drain_s))
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,11 +159,12 @@ async def running(
         RegistrationError: when the settings describe an MCP server wrongly.
     """
     registry = parts.load_registry([*settings.apps, *apps])
-    clock, ids, counts = SystemClock(), UlidIds(), Counts()
+    counts = Counts()
     # The hub needs the open store, and the store somebody to publish to: nothing is committed
     # before the hub is put behind the counter.
     counting = Counting(counts)
     bridge = Bridge(LocalBus(counting))
+    clock = SystemClock()
     store = await parts.open_store(
         settings,
         publish=bridge,
@@ -160,6 +172,7 @@ async def running(
         url=url,
         on_fatal=on_fatal,
         standing_by=standing_by,
+        runs_missions=role.runs_missions,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
@@ -168,48 +181,97 @@ async def running(
         )
         hub.start()
         stack.push_async_callback(hub.close)
-        node = f"{socket.gethostname()}:{os.getpid()}"
-        tools = parts.executor(settings, registry, store, clock)
-        catalog = parts.catalog(settings, registry)
-        models = await stack.enter_async_context(parts.models(settings, registry))
+        ground = _Ground(settings, registry, clock, counts, store, hub, bridge, role, shared_token)
+        if settings.redis_url is not None:
+            # What a server that is alone never needs: the clients of Redis and PostgreSQL.
+            from server.cluster import membership  # noqa: PLC0415
+
+            ground.member = await stack.enter_async_context(
+                membership(settings, cast("PostgresStore", store), bridge, counting, hub)
+            )
+        yield await stack.enter_async_context(_at_work(ground))
+
+
+@dataclass(slots=True)
+class _Ground:
+    """What a tower stands on."""
+
+    settings: Settings
+    registry: Registry
+    clock: SystemClock
+    counts: Counts
+    store: ThreadedStore
+    hub: Hub
+    bridge: Bridge
+    role: Role
+    shared_token: str | None
+    member: "Membership | None" = None
+
+    def say(self, data: EventData) -> None:
+        """Commit an event of the tower's own."""
+        event = draft(data, NOWHERE, self.clock.now())
+        self.store.submit(Unit(drafts=[event], critical=False))
+
+    def has_gone(self, node: Node) -> None:
+        """Say that another node is gone for good."""
+        self.say(NodeLeft(node=node.name))
+
+
+@contextlib.asynccontextmanager
+async def _at_work(ground: _Ground) -> AsyncIterator[Running]:
+    """Run a tower until the block ends."""
+    settings, store, hub, clock = ground.settings, ground.store, ground.hub, ground.clock
+    ids, counts, member = UlidIds(), ground.counts, ground.member
+    node = f"{socket.gethostname()}:{os.getpid()}"
+    tools = parts.executor(settings, ground.registry, store, clock)
+    catalog = parts.catalog(settings, ground.registry)
+    async with contextlib.AsyncExitStack() as stack:
+        models = await stack.enter_async_context(parts.models(settings, ground.registry))
         mcp = await stack.enter_async_context(
-            parts.mcp_servers(settings, registry, package_version())
+            parts.mcp_servers(settings, ground.registry, package_version())
         )
         tower = Tower(
             store=store,
             catalog=catalog,
             tools=tools,
             models=CountedModels(models, counts),
-            publisher=bridge,
+            publisher=ground.bridge,
             clock=clock,
             ids=ids,
             node=node,
             limits=parts.limits(settings),
         )
-
-        def say(data: EventData) -> None:
-            store.submit(Unit(drafts=[draft(data, NOWHERE, clock.now())], critical=False))
-
-        tools.on_breaker = partial(_breaker_changed, say, tower)
-        lag = LoopLag()
-        lag.start()
-        stack.callback(lag.stop)
+        sessions = Sessions(store, clock, ids)
+        eraser = await stack.enter_async_context(
+            upkeep(
+                settings,
+                store,
+                clock,
+                tower,
+                forget=hub.forget_recent if member is None else member.forget_recent,
+                turn=None if member is None else member.is_steward,
+            )
+        )
+        cluster = None
+        if member is not None:
+            place = Place(tower, sessions, eraser)
+            cluster = member.cluster(place, ground.role, settings.max_running, ground.has_gone)
+        tools.on_breaker = partial(_breaker_changed, ground.say, tower)
         keyring = Keyring(store, clock)
+        verifier = parts.verifier(settings, clock, keyring)
         services = Services(
             settings=settings,
-            gate=Gate(store.operator_token, parts.verifier(settings, clock, keyring), shared_token),
+            gate=Gate(store.operator_token, verifier, ground.shared_token),
             keyring=keyring,
-            eraser=await stack.enter_async_context(
-                upkeep(settings, store, clock, tower, forget=hub.forget_recent)
-            ),
-            tower=tower,
+            eraser=eraser,
+            tower=tower if cluster is None else cluster.tower,
             store=store,
-            sessions=Sessions(store, clock, ids),
+            sessions=sessions if cluster is None else cluster.sessions,
             imports=Importer(store, clock, ids),
             hub=hub,
             log=store,
             streams=EventStreams(hub, settings.max_connections, settings.connections_per_user),
-            registry=registry,
+            registry=ground.registry,
             catalog=catalog,
             tools=tools,
             rates=OwnRates(SubmitRates(settings.submits_per_min if settings.rate_limits else None)),
@@ -221,27 +283,39 @@ async def running(
         methods = MethodTable(services)
         sockets, admission = _sockets(services, methods)
         stack.push_async_callback(sockets.close)
-        overview = Overview(services, sockets, counts)
-        services.status = overview.status
+        lag = LoopLag()
+        lag.start()
+        stack.callback(lag.stop)
+        overview = _overlook(services, sockets, counts, lag)
         stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission, overview)))
-        services.figures = lambda: {
-            **figures(
-                counts,
-                tower.status(),
-                tool_calls=tools.witness.total,
-                connections=len(sockets),
-                streams=len(services.streams),
-            ),
-            "loop_lag_seconds": lag.worst_ms / 1000,
-        }
         services.documents |= _documents(services, methods)
         await parts.recall_health(store, tools, clock)
         services.checks.update(parts.checks(services, store, models, mcp, lag))
-        say(NodeJoined(node=node))
-        stack.callback(say, NodeLeft(node=node))
+        ground.say(NodeJoined(node=node))
+        stack.callback(ground.say, NodeLeft(node=node))
         stack.push_async_callback(tower.stop, 0)
-        await tower.start(watch=True)
-        yield Running(services, methods, sockets, node, store.operator_token, role)
+        await tower.start(watch=True, restore=cluster is None)
+        if cluster is not None:
+            stack.push_async_callback(cluster.leave)
+            await cluster.start(services, overview)
+        yield Running(services, methods, sockets, node, store.operator_token, ground.role, cluster)
+
+
+def _overlook(services: Services, sockets: Sockets, counts: Counts, lag: LoopLag) -> Overview:
+    """Let the services tell how all is going."""
+    overview = Overview(services, sockets, counts)
+    services.status = overview.status
+    services.figures = lambda: {
+        **figures(
+            counts,
+            services.tower.status(),
+            tool_calls=services.tools.witness.total,
+            connections=len(sockets),
+            streams=len(services.streams),
+        ),
+        "loop_lag_seconds": lag.worst_ms / 1000,
+    }
+    return overview
 
 
 def create_app(running: Running) -> Starlette:

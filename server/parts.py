@@ -22,7 +22,7 @@ from agents.tool_context import Search
 from control_tower.limits import TowerLimits
 from control_tower.ports import Clock, Store
 from control_tower.sessions import hit_json
-from control_tower.store import Occupant, SqliteStore, ThreadedStore
+from control_tower.store import ALONE, SHARED, Occupant, SqliteStore, ThreadedStore
 from events.log import Publish
 from events.payloads import JsonObject
 from server import logging
@@ -56,22 +56,6 @@ def postgres() -> ModuleType:
         ) from None
 
 
-def over_redis() -> ModuleType:
-    """Return the module of what nodes share over Redis, which an extra is needed for.
-
-    Raises:
-        SettingsError: when it is not installed.
-    """
-    try:
-        return importlib.import_module("server.over_redis")
-    except ModuleNotFoundError as missing:
-        if missing.name != "redis":
-            raise
-        raise SettingsError(
-            f"TOWER_REDIS_URL needs its client: {install_command('redis')}"
-        ) from None
-
-
 async def open_store(
     settings: Settings,
     *,
@@ -80,8 +64,12 @@ async def open_store(
     url: str,
     on_fatal: Callable[[BaseException], None],
     standing_by: Callable[[Occupant], None] | None = None,
+    runs_missions: bool = False,
 ) -> ThreadedStore:
-    """Open the store that the settings name; see the ``open`` of each."""
+    """Open the store that the settings name; see the ``open`` of each.
+
+    With a bus, the database is shared; ``runs_missions`` says whether users may come home then.
+    """
     if settings.database_url is None:
         return await SqliteStore.open(
             settings.data_dir, publish=publish, clock=clock, url=url, on_fatal=on_fatal
@@ -94,6 +82,8 @@ async def open_store(
         url=url,
         on_fatal=on_fatal,
         standing_by=standing_by,
+        mode=ALONE if settings.redis_url is None else SHARED,
+        runs_missions=runs_missions,
     )
     return store
 

@@ -149,10 +149,11 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    @property
-    def outstanding(self) -> int:
-        """How many calls of ours wait for their replies."""
-        return len(self._waiting)
+    async def replied(self, within_s: float) -> None:
+        """Return once all calls of ours that are under way now have their replies, or in time."""
+        replies = [waiting.reply for waiting in self._waiting.values()]
+        if replies:
+            await asyncio.wait(replies, timeout=within_s)
 
     def serve(self, method: str, arguments: type[A], handler: Handler[A]) -> None:
         """Let ``handler`` carry out what comes as ``method``; ``arguments`` is their type."""

@@ -5,7 +5,7 @@ out whose thing it is about, as far as the caller may see it, and goes to where 
 home; there the local one carries it out, and checks everything once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,13 @@ from control_tower.commands import Answer, Caller, QuotaIncrease, Submission
 from control_tower.erasure import Eraser, ErasingStore
 from control_tower.errors import NotFound
 from control_tower.public import mission_json
-from control_tower.records import InterruptKind, MessageRecord, Priority, SessionRecord
+from control_tower.records import (
+    InterruptKind,
+    MessageRecord,
+    Priority,
+    ProcessControlBlock,
+    SessionRecord,
+)
 from control_tower.sessions import Ack as RecordAck
 from control_tower.sessions import Sessions, refuse_viewer
 from control_tower.states import State
@@ -34,8 +40,13 @@ class Roster(Protocol):
     def snapshot(self, topics: Sequence[str]) -> list[JsonObject]:
         """Return what is active in the topics."""
 
-    async def settled(self, pid: str, timeout_s: float) -> object:
-        """Return once a mission has ended or asks a person, or after ``timeout_s``."""
+    async def settled(
+        self,
+        pid: str,
+        timeout_s: float,
+        row: Callable[[str], Awaitable[ProcessControlBlock | None]],
+    ) -> ProcessControlBlock | None:
+        """Return a mission's row once it has ended or asks a person, or after ``timeout_s``."""
 
 
 class RoutedTower(Tower):
@@ -144,8 +155,7 @@ class RoutedTower(Tower):
 
     async def settled(self, pid: str, timeout_s: float) -> JsonObject:
         """Return a mission once it has ended or asks a person, or after ``timeout_s``."""
-        await self._roster.settled(pid, timeout_s)
-        pcb = await self._a.store.mission(pid)
+        pcb = await self._roster.settled(pid, timeout_s, self._a.store.mission)
         if pcb is None:
             raise NotFound("No such mission.")
         return mission_json(pcb)

@@ -18,12 +18,14 @@ from control_tower.store.lock import (
     holder_of,
 )
 from control_tower.store.migrations import SCHEMA, SchemaTooNew, new_epoch
-from control_tower.store.seat import DatabaseUnusable, Occupant, SeatTaken
+from control_tower.store.seat import ALONE, SHARED, DatabaseUnusable, Occupant, SeatTaken
 from control_tower.store.sqlite_store import SqliteStore
 from control_tower.store.threaded import ThreadedStore
 
 __all__ = [
+    "ALONE",
     "SCHEMA",
+    "SHARED",
     "BackupError",
     "DataFolderLock",
     "DataFolderLocked",

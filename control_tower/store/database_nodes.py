@@ -31,6 +31,7 @@ class DatabaseNodes:
         on_head: told the last offset of the log after each look, once a second.
         on_buried: told of a node that this one has buried.
         load: returns what the others are told of our load; called in the lease's thread.
+        head: the last offset of the log, as of the last look.
     """
 
     token: int
@@ -39,6 +40,7 @@ class DatabaseNodes:
     on_head: Callable[[int], None] = _ignore_head
     on_buried: Callable[[Node], None] = _ignore_burial
     load: Callable[[], int] = _no_load
+    head: int = 0
     _alive: dict[int, Node] = field(default_factory=dict)
 
     def alive(self) -> Mapping[int, Node]:
@@ -48,6 +50,7 @@ class DatabaseNodes:
     def looked(self, occupants: Sequence[Occupant], head: int) -> None:
         """Take in what the lease's look found."""
         self._alive = {each.token: _node(each) for each in occupants}
+        self.head = head
         self.on_head(head)
 
     def buried(self, occupant: Occupant) -> None:

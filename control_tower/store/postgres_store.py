@@ -22,6 +22,7 @@ from control_tower.store.database_nodes import DatabaseNodes
 from control_tower.store.delivery import Delivery
 from control_tower.store.lease import Lease, Lookout, suspended_time
 from control_tower.store.lock import DataFolderLock
+from control_tower.store.post import PostgresPost
 from control_tower.store.postgres import PostgresConnection, connect, conninfo_of, meaning_of
 from control_tower.store.postgres_database import PostgresDatabase
 from control_tower.store.readers import ThreadReaders
@@ -52,14 +53,11 @@ class _Seated:
 
 
 class PostgresStore(ThreadedStore):
-    """``ports.Store`` and ``events.log.LogReader`` over PostgreSQL; see :meth:`open`.
-
-    Attributes:
-        nodes: who else serves, where the database is shared; None where we are alone.
-    """
+    """``ports.Store`` and ``events.log.LogReader`` over PostgreSQL; see :meth:`open`."""
 
     _lease: Lease
-    nodes: DatabaseNodes | None = None
+    _url: str
+    _nodes: DatabaseNodes | None = None
 
     @classmethod
     async def open(
@@ -117,6 +115,7 @@ class PostgresStore(ThreadedStore):
             writer=writer,
             delivery=delivery,
         )
+        store._url = database_url
         lookout = store._share(seated) if mode == seat.SHARED else None
         store._lease = Lease(
             connecting, meaning_of, seated.token, seated.taken_at, on_fatal, lookout=lookout
@@ -127,8 +126,22 @@ class PostgresStore(ThreadedStore):
     def _share(self, seated: _Seated) -> Lookout:
         nodes = DatabaseNodes(seated.token, self._readers, self._writer.forget_cached)
         nodes.looked(seated.occupants, seated.core.head)
-        self.nodes = nodes
+        self._nodes = nodes
         return Lookout(nodes.looked, nodes.buried, nodes.its_load)
+
+    @property
+    def nodes(self) -> DatabaseNodes:
+        """Who else serves; only where the database is shared."""
+        assert self._nodes is not None  # noqa: S101 - who asks has opened it so
+        return self._nodes
+
+    def new_post(self) -> PostgresPost:
+        """Return the post between those who serve, not started yet."""
+        return PostgresPost(self._url, self.token)
+
+    async def newest_offset(self) -> int:
+        """Return the last offset that was committed by anybody, asked for now."""
+        return await self._readers.run(seat.head)
 
     @property
     def token(self) -> int:

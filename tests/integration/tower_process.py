@@ -19,6 +19,8 @@ from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.rig import cluster
+
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
 STOP_S = 20.0
@@ -38,11 +40,14 @@ TERMINAL = {
 class TowerProcess:
     """`python -m server serve` over a data folder, on a free port.
 
+    Where tests are to run over a cluster, it serves clients only, and a worker stands beside it.
+
     Attributes:
         program: what is run, before `serve` and its arguments.
     """
 
     program: Sequence[str] = (sys.executable, "-m", "server")
+    command: Sequence[str] = ("serve",)
 
     def __init__(self, data_dir: Path, *arguments: str, **settings: str) -> None:
         self.data_dir = data_dir
@@ -51,9 +56,21 @@ class TowerProcess:
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self.log = data_dir.parent / f"{data_dir.name}.log"
+        self._worker: _Worker | None = None
+        if cluster.wanted() and self.command == ("serve",) and "TOWER_DATABASE_URL" not in settings:
+            shared = {
+                f"TOWER_{name.upper()}": url for name, url in cluster.settings_of(data_dir).items()
+            }
+            self._settings = settings | shared
+            self._worker = _Worker(
+                data_dir.parent / f"{data_dir.name}.worker", *arguments, **self._settings
+            )
+            self.command = ("serve", "--role", "web")
 
     def start(self) -> Self:
         """Start, and wait until it says where it is."""
+        if self._worker is not None:
+            self._worker.start()
         self.launch()
         return self.announced()
 
@@ -63,7 +80,7 @@ class TowerProcess:
         environ |= {"TOWER_DATA_DIR": str(self.data_dir), "TOWER_PORT": "0"} | self._settings
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*self.program, "serve", *self._arguments],
+                [*self.program, *self.command, *self._arguments],
                 cwd=ROOT,
                 env=environ,
                 stdout=subprocess.PIPE,
@@ -111,15 +128,20 @@ class TowerProcess:
     def stop(self) -> int:
         """Ask it to end, and return its exit code."""
         self.signal(signal.SIGTERM)
-        return self.wait()
+        code = self.wait()
+        return code if self._worker is None else max(code, self._worker.stop())
 
     def kill(self) -> None:
         """End it as a power cut would."""
+        if self._worker is not None:
+            self._worker.kill()
         self.signal(signal.SIGKILL)
         self.wait()
 
     def end(self) -> None:
         """Make sure that it is gone, for fixtures; in order, if it can."""
+        if self._worker is not None:
+            self._worker.end()
         if self._process is None or self._process.poll() is not None:
             return
         try:
@@ -132,6 +154,12 @@ class TowerProcess:
     def ws_url(self) -> str:
         """Where the WebSocket is."""
         return self.url.replace("http", "ws", 1) + "/ws"
+
+
+class _Worker(TowerProcess):
+    """Runs the missions of a cluster that stands for one server."""
+
+    command = ("worker",)
 
 
 class Refused(Exception):
@@ -210,8 +238,14 @@ class Wire:
 @contextlib.asynccontextmanager
 async def wire(url: str, **headers: str) -> AsyncIterator[Wire]:
     """Connect to `/ws`."""
+    # What was never read stands in the way of the closing handshake: nobody waits for that.
     async with connect(
-        url, additional_headers=headers, compression=None, max_size=None, proxy=None
+        url,
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+        proxy=None,
+        close_timeout=0.5,
     ) as connection:
         yield Wire(connection)
 

@@ -88,13 +88,26 @@ def fresh_database(server: str) -> Iterator[str]:
 @cache
 def _mine(server: str) -> str:
     """Return this process's own database, with every table."""
+    return new_database(server)
+
+
+@cache
+def _template(server: str) -> str:
+    """Return a database with every table, which nobody is connected to."""
     name = f"tower_{os.getpid()}_{secrets.token_hex(6)}"
     run(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
     url = database_url(server, name)
     connection = connect(url)
     make_tables(connection, url)
     connection.close()
-    return url
+    return name
+
+
+def new_database(server: str) -> str:
+    """Return the URL of one more database with every table. It goes when the server does."""
+    name = f"tower_{os.getpid()}_{secrets.token_hex(6)}"
+    run(server, f"CREATE DATABASE {name} TEMPLATE {_template(server)}")
+    return database_url(server, name)
 
 
 def emptied_database(server: str) -> str:

@@ -18,6 +18,7 @@ from control_tower.erasure import Eraser, cancel_all
 from control_tower.errors import Unavailable
 from control_tower.limits import TowerLimits
 from control_tower.ports import Store
+from control_tower.records import ProcessControlBlock
 from control_tower.sessions import Sessions
 from control_tower.store import InlineStore
 from control_tower.tower import Tower
@@ -141,11 +142,17 @@ class Here:
         """See ``Roster``."""
         return [each for node in self.village.nodes for each in node.local.snapshot(topics)]
 
-    async def settled(self, pid: str, timeout_s: float) -> None:
+    async def settled(
+        self,
+        pid: str,
+        timeout_s: float,
+        row: Callable[[str], Awaitable[ProcessControlBlock | None]],
+    ) -> ProcessControlBlock | None:
         """See ``Roster``."""
         for node in self.village.nodes:
             if pid in node.local.parts.memory.processes:
                 await node.local.settled(pid, timeout_s)
+        return await row(pid)
 
 
 class Desk:

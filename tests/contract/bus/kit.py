@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -30,6 +30,10 @@ async def until(come: Callable[[], bool]) -> None:
     while not come():
         assert time.monotonic() < deadline, "it did not come about"
         await asyncio.sleep(0.005)
+
+
+async def at_once(_: float) -> None:
+    """Await no replies: there are no calls."""
 
 
 class Ear:
@@ -104,7 +108,7 @@ class Cluster:
     log: SharedLog = field(default_factory=SharedLog)
     buses: list[RedisBus] = field(default_factory=list)
     patience_s: float = PATIENCE_S
-    waiting: bool = False
+    replied: Callable[[float], Awaitable[None]] = at_once
     own_from: int | None = None
 
     async def node(
@@ -120,7 +124,7 @@ class Cluster:
             log=self.log,
             head=lambda: self.log.head,
             on_reply=ear.on_reply,
-            calls_outstanding=lambda: self.waiting,
+            replied=self.replied,
             own_from=lambda: self.own_from,
         )
         bus = RedisBus(

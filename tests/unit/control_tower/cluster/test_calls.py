@@ -60,7 +60,7 @@ def in_town(mouth: Mouth, scenario: Scenario) -> None:
         town.calls[2].serve("say", Words, mouth.say)
         first, second = town.calls[1], town.calls[2]
         await scenario(town, first, second)
-        assert first.outstanding == 0
+        await first.replied(0.0)
         await first.close()
         await second.close()
 

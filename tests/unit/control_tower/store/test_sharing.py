@@ -70,7 +70,6 @@ async def sharing(
 
 def nodes_of(store: PostgresStore) -> DatabaseNodes:
     """Return who shares with it."""
-    assert store.nodes is not None
     return store.nodes
 
 
