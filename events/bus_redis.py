@@ -216,9 +216,9 @@ class RedisBus:
 
     async def _read(self, stretch: Stretch) -> None:
         """Read what is missing, up to what is known to be there."""
-        await self._ports.replied(REPLIES_WAIT_S)
         left: Stretch | None = stretch
         try:
+            await self._ports.replied(REPLIES_WAIT_S)
             while left is not None:
                 page = await self._page(left)
                 left = await self._publish(page)

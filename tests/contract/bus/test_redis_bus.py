@@ -226,6 +226,21 @@ async def test_a_log_that_fails_is_read_again(cluster: Cluster) -> None:
     await until(lambda: node.ear.offsets == [1, 2])
 
 
+async def test_a_bug_while_waiting_for_replies_is_outlived(cluster: Cluster) -> None:
+    """What was to be read is read all the same, a moment later."""
+    failures = [ValueError("a bug")]
+
+    async def replied(within_s: float) -> None:
+        if failures:
+            raise failures.pop()
+
+    cluster.replied = replied
+    node = await cluster.node()
+    cluster.log.unit(2)
+    cluster.buses[0].note_head(2)
+    await until(lambda: node.ear.offsets == [1, 2])
+
+
 async def test_last_words_are_heard(cluster: Cluster) -> None:
     """What was sent just before the end leaves first."""
     here, there = await cluster.node(), await cluster.node()
