@@ -172,6 +172,7 @@ class Cluster:
         services.gate.tickets = member.redis.tickets
         services.rates = member.redis.rates
         services.checks["redis"] = member.redis.check
+        services.collectors.append(member.redis.collector)
         services.tell_all = member.calls.tell_all
         services.erase_user = partial(erase_user, self.router, member.store)
         told.hear(member.calls, services)
