@@ -162,7 +162,7 @@ class Cluster:
         self.sessions = RoutedSessions(place.sessions, self.router)
         self._adoption = Adoption(member.nodes, self._residents)
         self._stewardship = Stewardship(member.nodes, self.router, member.store)
-        member.nodes.load = local.load
+        member.nodes.load = self.router.load
         member.nodes.on_buried = buried
         member.nodes.on_head = member.redis.bus.note_head
 

@@ -36,8 +36,8 @@ LOOK_S = 0.5
 ASK_S = 2.0
 """How often who waits asks what became of the call."""
 
-KEPT_S = 60.0
-"""How long a reply is kept to be sent again: many times what a lost letter takes to be missed."""
+KEPT_S = 15.0
+"""How long a reply is kept to be sent again: some times what a lost letter takes to be missed."""
 
 A = TypeVar("A")
 
@@ -145,7 +145,8 @@ class Calls:
         self._methods: dict[str, _Method[Any]] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._served: dict[str, bytes | None] = {}
-        self._replied: deque[tuple[float, str]] = deque()
+        self._replied: deque[tuple[float, int, str]] = deque()
+        self._forgotten: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -278,12 +279,15 @@ class Calls:
             self._spawn(self._serve(sender, called))
 
     def _asked(self, sender: int, call_id: str) -> None:
-        if call_id not in self._served:
+        if call_id in self._served:
+            body = self._served[call_id]
+            if body is not None:
+                self._post.send(sender, body)
+        elif _number(call_id) > self._forgotten.get(sender, 0):
             self._post.send(sender, _encode(_Unknown(call_id)))
-            return
-        body = self._served[call_id]
-        if body is not None:
-            self._post.send(sender, body)
+        else:  # it may have come, and its reply be forgotten: it must not come again
+            refusal = letter_of(Unavailable("The answer was lost.", outcome="unknown"))
+            self._post.send(sender, _encode(_Replied(call_id, refusal=refusal)))
 
     async def _serve(self, sender: int, called: _Called) -> None:
         def ack(result: JsonObject) -> None:
@@ -306,13 +310,15 @@ class Calls:
         if self._replies is not None:
             self._replies.reply(sender, reply.id, body)
         self._post.send(sender, body)
-        self._forget_old(reply.id)
+        self._forget_old(sender, reply.id)
 
-    def _forget_old(self, call_id: str) -> None:
+    def _forget_old(self, sender: int, call_id: str) -> None:
         now = self._loop.time()
-        self._replied.append((now, call_id))
+        self._replied.append((now, sender, call_id))
         while self._replied[0][0] < now - KEPT_S:
-            del self._served[self._replied.popleft()[1]]
+            _, caller, old = self._replied.popleft()
+            del self._served[old]
+            self._forgotten[caller] = max(_number(old), self._forgotten.get(caller, 0))
 
     async def _tell(self, sender: int, told: _Told) -> None:
         try:
@@ -330,6 +336,11 @@ class Calls:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _number(call_id: str) -> int:
+    """Return the number of a call among its sender's, which come in order."""
+    return int(call_id.rpartition(".")[2])
 
 
 def _raw(arguments: object) -> msgspec.Raw:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+LEAVING = 1 << 30
+"""The load that a node tells the others when it leaves."""
+
 
 @dataclass(slots=True, frozen=True)
 class Node:
@@ -22,6 +25,11 @@ class Node:
     url: str
     runs_missions: bool
     load: int
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is about to go: nobody new is sent there."""
+        return self.load >= LEAVING
 
 
 class Nodes(Protocol):

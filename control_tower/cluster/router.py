@@ -14,7 +14,7 @@ import structlog
 
 from control_tower.cluster.calls import Ack, Calls
 from control_tower.cluster.commands import Command, PassedOn, Place
-from control_tower.cluster.ports import Node, Nodes
+from control_tower.cluster.ports import LEAVING, Node, Nodes
 from control_tower.cluster.refusals import NotAtHome
 from control_tower.cluster.residents import Residents
 from control_tower.errors import Unavailable
@@ -157,7 +157,13 @@ class Router:
         return min(there)[1]
 
     def _may_house(self, node: Node) -> bool:
-        return self._room.open() if node.token == self._nodes.token else node.runs_missions
+        if node.token == self._nodes.token:
+            return self._room.open()
+        return node.runs_missions and not node.leaves
+
+    def load(self) -> int:
+        """Return what the others are told of our load; may be called in any thread."""
+        return LEAVING if self._place.tower.draining else self._room.load()
 
     def _remember(self, user_id: str, home: int) -> None:
         self._homes.pop(user_id, None)  # the dict's order is that of use

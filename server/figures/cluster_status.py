@@ -101,7 +101,7 @@ def _node(token: int, member: Node | None, part: JsonObject | None) -> JsonObjec
     """Return a node as it is shown; of one that has not answered, what its membership tells."""
     shown: JsonObject = {"node": None, "token": token, "answered": part is not None}
     if member is not None:
-        shown |= {"node": member.name, "load": member.load}
+        shown |= {"node": member.name, "load": None if member.leaves else member.load}
         if member.url:
             shown["url"] = member.url
     if part is not None:

@@ -302,6 +302,28 @@ def test_replies_are_not_kept_for_ever() -> None:
     in_town(mouth, scenario)
 
 
+def test_a_call_whose_reply_is_forgotten_is_not_carried_out_again() -> None:
+    """Who asks too late what became of it learns that nobody knows."""
+    mouth = Mouth()
+
+    async def scenario(town: Town, first: Calls, _: Calls) -> None:
+        deaf = [True]
+        town.bus = False
+        town.lost = lambda sender, *_: sender == 2 and deaf[0]
+        asking = asyncio.create_task(first.call(2, "say", Words("x"), 10 * KEPT_S))
+        await asyncio.sleep(KEPT_S + 1)
+        other = asyncio.create_task(first.call(2, "say", Words("y"), 10 * KEPT_S))
+        await asyncio.sleep(1)
+        deaf[0] = False
+        with pytest.raises(Unavailable) as caught:
+            await asking
+        assert caught.value.outcome == "unknown"
+        assert await other == {"said": "y"}
+        assert mouth.said == ["x", "y"]
+
+    in_town(mouth, scenario)
+
+
 def test_all_are_asked_and_some_answer() -> None:
     """One that does not answer in time, or refuses, is left out."""
 

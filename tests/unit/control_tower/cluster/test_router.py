@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from control_tower.cluster import commands
+from control_tower.cluster.ports import LEAVING
 from control_tower.cluster.refusals import NotAtHome
 from control_tower.cluster.router import PATIENCE_S
 from control_tower.commands import Submission
@@ -81,6 +82,23 @@ def test_a_user_goes_where_there_is_least_to_do() -> None:
         assert world.town.homes == {"alice": 3}
         await web.tower.submit(BOB, Submission(mission="go"), body_sha256="go")
         assert world.town.homes["bob"] == 3
+
+    world.run(scenario)
+
+
+def test_nobody_new_is_sent_to_a_node_that_leaves() -> None:
+    """It has the least to do, and soon it is gone."""
+    world = village(2)
+
+    async def scenario() -> None:
+        first, second = world.nodes
+        web = world.add(runs_missions=False)
+        world.busy(second, 3)
+        await first.local.stop(0)
+        world.busy(first, first.router.load())
+        await submit(web)
+        assert world.town.homes == {"alice": 2}
+        assert (first.router.load(), second.router.load()) == (LEAVING, 3)
 
     world.run(scenario)
 
