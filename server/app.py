@@ -222,7 +222,7 @@ async def _at_work(ground: _Ground) -> AsyncIterator[Running]:
     """Run a tower until the block ends."""
     settings, store, hub, clock = ground.settings, ground.store, ground.hub, ground.clock
     ids, counts, member = UlidIds(), ground.counts, ground.member
-    node = f"{socket.gethostname()}:{os.getpid()}"
+    node = f"{socket.gethostname()}:{os.getpid()}" if member is None else member.name
     tools = parts.executor(settings, ground.registry, store, clock)
     catalog = parts.catalog(settings, ground.registry)
     async with contextlib.AsyncExitStack() as stack:

@@ -60,6 +60,11 @@ class Membership:
     roster: Roster
     is_steward: Callable[[], bool] = _not_yet
 
+    @property
+    def name(self) -> str:
+        """What the others know this node by."""
+        return self.nodes.alive()[self.nodes.token].name
+
     async def others(self) -> None:
         """Return once everything is published here that others have committed by now."""
         head = await self.store.newest_offset()
@@ -126,6 +131,7 @@ async def membership(
         await redis.start()
         yield member
     finally:
+        await roster.close()
         await calls.close()
         await post.close()
         await store.close()  # the last that is committed is still told to the others
