@@ -183,8 +183,9 @@ def running(setup: Setup, database: OwnServer, shared: list[int]) -> Iterator[tu
     """Serve as a setup says; yield the port, and whose CPU counts."""
     arguments = ["--processes", str(setup.processes)] if setup.processes > 1 else []
     with tempfile.TemporaryDirectory() as folder:
-        settings = dict(setup.settings)
-        if settings:
+        # Watchers that get no CPU are no reason to close them.
+        settings = {"TOWER_SEND_BUFFER_BYTES": str(1 << 28)} | setup.settings
+        if setup.settings:
             settings["TOWER_DATABASE_URL"] = database.empty()
         with serving(folder, *arguments, **settings) as (port, pid):
             if setup.processes > 1:
