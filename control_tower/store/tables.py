@@ -149,6 +149,9 @@ interrupts = Table(
     Column("record", LargeBinary, nullable=False),
     Index("interrupts_mission", "mission_no"),
     Index("interrupts_status", "status", "user_no"),
+    # What a session or a user was asked ever: in the order of a page, the newest at either end.
+    Index("interrupts_session", "session_no", "no"),
+    Index("interrupts_user", "user_no", "no"),
 )
 
 messages = Table(

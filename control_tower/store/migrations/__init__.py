@@ -27,7 +27,7 @@ _KNOWN = {
 _MIGRATING = 0x746F776572
 """Of PostgreSQL's advisory lock: ``tower``."""
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest revision; a test compares it with the files."""
 
 
