@@ -12,6 +12,7 @@ full-text index and of the WAL. Those are rewritten in the background, which is 
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -38,6 +39,9 @@ PAUSE_S = 0.01
 
 RETRY_S = 1.0
 """After a piece that the store did not take, or while a reader keeps the WAL from being emptied."""
+
+LONGEST_RETRY_S = 60.0
+"""Each pause is twice the one before, up to this."""
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +125,8 @@ class Eraser:
         self._stop = stop
         self._forget = forget
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, asyncio.TimerHandle] = {}
+        self._failures: Counter[str] = Counter()
         self._scrubber: asyncio.Task[None] | None = None
         self._scrub_wanted = False
 
@@ -152,7 +158,7 @@ class Eraser:
         """Wait until all of a session is removed whose erasure has begun.
 
         Raises:
-            UnitRefused: if the store does not take a piece; the next start goes on.
+            UnitRefused: if the store does not take a piece; it is tried again by itself.
         """
         what = _session(session_id)
         self._begin(what, partial(self._erase_session, session_id))
@@ -163,7 +169,7 @@ class Eraser:
 
         Raises:
             NotFound: if there is nothing of them.
-            UnitRefused: if the store does not take a piece; the next start goes on.
+            UnitRefused: if the store does not take a piece; it is tried again by itself.
         """
         if not await self._store.knows_user(user_id):
             raise NotFound("No such user.")
@@ -193,6 +199,8 @@ class Eraser:
 
     async def close(self) -> None:
         """Stop: what is under way goes on at the next start."""
+        for again in self._again.values():
+            again.cancel()
         tasks = [*self._under_way.values(), *([self._scrubber] if self._scrubber else [])]
         for task in tasks:
             task.cancel()
@@ -200,14 +208,28 @@ class Eraser:
 
     def _begin(self, what: str, erase: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have a task of the erasure: the one under way, or a new one."""
+        if again := self._again.pop(what, None):
+            again.cancel()
         if what not in self._under_way:
             task = self._under_way[what] = asyncio.get_running_loop().create_task(erase())
-            task.add_done_callback(partial(self._ended, what))
+            task.add_done_callback(partial(self._ended, what, erase))
 
-    def _ended(self, what: str, task: "asyncio.Task[None]") -> None:
+    def _ended(
+        self,
+        what: str,
+        erase: Callable[[], Coroutine[Any, Any, None]],
+        task: "asyncio.Task[None]",
+    ) -> None:
+        """Come back to an erasure that failed: whoever waited is told, and may not ask again."""
         del self._under_way[what]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("erasure.stopped", what=what, error=str(error))
+        if task.cancelled() or (error := task.exception()) is None:
+            self._failures.pop(what, None)
+            return
+        pause_s = min(RETRY_S * 2 ** self._failures[what], LONGEST_RETRY_S)
+        self._failures[what] += 1
+        log.error("erasure.stopped", what=what, error=str(error), again_in_s=pause_s)
+        loop = asyncio.get_running_loop()
+        self._again[what] = loop.call_later(pause_s, self._begin, what, erase)
 
     async def _erase_session(self, session_id: str) -> None:
         await self._stop(session_id)

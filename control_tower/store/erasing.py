@@ -149,6 +149,13 @@ _KEYS = Query(
     )
     .limit(ROWS)
 )
+_OTHERS_KEYS = Query(
+    select(idempotency_keys.c.user_no, idempotency_keys.c.key)
+    .where(idempotency_keys.c.mission_id.in_(_PIDS))
+    .limit(ROWS)
+)
+"""Of operators who said something in the session: they are found by reading the whole table."""
+
 _USERS_KEYS = Query(
     select(idempotency_keys.c.user_no, idempotency_keys.c.key)
     .where(idempotency_keys.c.user_no == bindparam("user_no"))
@@ -235,6 +242,7 @@ def of_session(connection: Connection, session_id: str) -> Tend | None:
         _rows(connection, no, _BY_NUMBER),
         _named(connection, no),
         _rows(connection, no, [_TOOL_CALLS]),
+        _others_keys(connection, no),
     ):
         for statements in pieces:
             return Tend(statements)
@@ -298,6 +306,11 @@ def _named(connection: Connection, no: int) -> Iterator[tuple[Statement, ...]]:
     if rows := bounded(_MESSAGES.cursor(connection, session_no=no), lambda row: len(row[2])):
         yield tuple(statement for row in rows for statement in _message(*row))
     if rows := _KEYS.all(connection, session_no=no):
+        yield tuple(partial(_DROP_KEY.run, of_user=of, of_key=key) for of, key in rows)
+
+
+def _others_keys(connection: Connection, no: int) -> Iterator[tuple[Statement, ...]]:
+    if rows := _OTHERS_KEYS.all(connection, session_no=no):
         yield tuple(partial(_DROP_KEY.run, of_user=of, of_key=key) for of, key in rows)
 
 

@@ -182,6 +182,18 @@ async def test_a_session_leaves_nothing_but_tombstones(store: StoreAndLog) -> No
     assert await of_user(store, "bob") == bobs
 
 
+async def test_what_an_operator_was_told_of_a_session_goes_with_it(store: StoreAndLog) -> None:
+    """Their idempotency keys hold its missions' ids; those of their own are kept."""
+    await lived(store)
+    await commit(store, *(RememberKey(key(f"k{n}", "root", "m_alice")) for n in range(201)))
+    await commit(store, RememberKey(key("own", "root", "m_bob")))
+    await mark(store)
+    await wiped(store, session_id="s_alice")
+    assert await store.key("root", "k0") is None
+    assert await store.key("root", "k200") is None
+    assert await store.key("root", "own") is not None
+
+
 async def test_a_user_leaves_nothing_at_all(store: StoreAndLog) -> None:
     """Not their keys, nor what they spent, nor what they did outside sessions."""
     await lived(store)

@@ -12,7 +12,7 @@ from control_tower.erasure import Eraser, cancel_all
 from control_tower.errors import Forbidden, NotFound, Unavailable
 from control_tower.execution.context import Context
 from control_tower.sessions import Sessions
-from control_tower.unit import StoreFailed, Unit
+from control_tower.unit import StoreFailed, Tend, Unit
 from tests.rig.tower import ALICE, BOB, OPERATOR, World
 
 
@@ -256,6 +256,38 @@ def test_a_store_that_refuses_leaves_a_mark(monkeypatch: pytest.MonkeyPatch) -> 
         assert (await sessions.get(ALICE, made.session_id)).deleted_at is None
         await sessions.erase(ALICE, made.session_id, eraser)
         assert await world.store.session(made.session_id) is None
+
+    world.run(scenario)
+
+
+def test_an_erasure_that_the_store_refuses_goes_on_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its mark is committed, so to everybody there is nothing to erase: nobody asks again."""
+    world = World()
+
+    async def scenario() -> None:
+        sessions, eraser = desk(world), eraser_of(world)
+        made = await sessions.create(ALICE)
+        submit, refusals = world.store.submit, [7]
+
+        def refusing(unit: Unit) -> None:
+            if refusals[0] and any(isinstance(write, Tend) for write in unit.writes):
+                refusals[0] -= 1
+                unit.refused(StoreFailed("disk full", outcome="rejected"))
+            else:
+                submit(unit)
+
+        monkeypatch.setattr(world.store, "submit", refusing)
+        with pytest.raises(StoreFailed):
+            await sessions.erase(ALICE, made.session_id, eraser)
+        with pytest.raises(NotFound):
+            await sessions.erase(ALICE, made.session_id, eraser)
+        await asyncio.sleep(1 + 2 + 4 + 8 + 16)
+        assert await world.store.marked_sessions() == [made.session_id]
+        await asyncio.sleep(32 + 60 + 1)
+        assert await world.store.marked_sessions() == []
+        await eraser.close()
 
     world.run(scenario)
 
