@@ -8,7 +8,8 @@ PYTHON = $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; d
 BIN := .venv/bin
 SERVING := .venv/.installed-to-serve
 STAMP := .venv/.installed
-WORKERS ?= auto
+# One more than there are cores: a good part of the tests waits, for time-outs and for servers.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # Each worker gets neighbours, which share servers and browsers; who is done first helps the others.
 SHARED = -n $(WORKERS) --dist worksteal
 

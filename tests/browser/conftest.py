@@ -11,6 +11,7 @@ from tests.browser.chromium import ARGUMENTS, find_chromium
 from tests.browser.tokens import SECRET
 from tests.browser.tower_process import TowerProcess
 from tests.browser.watch import Watch
+from tests.rig.coverage import unmeasured
 
 OpenChat = Callable[..., ChatPage]
 OpenPage = Callable[..., Page]
@@ -19,6 +20,9 @@ WAIT_MS = 15_000
 """How long anything may take to show, on a machine that is busy with other tests."""
 
 expect.set_options(timeout=WAIT_MS)
+
+
+_unmeasured = pytest.fixture(unmeasured, scope="package", autouse=True)
 
 
 @pytest.fixture(scope="package")

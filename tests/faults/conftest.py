@@ -8,11 +8,15 @@ import pytest
 
 from tests.faults.witness import Sink
 from tests.integration.tower_process import Event, TowerProcess
+from tests.rig.coverage import unmeasured
 
 APP = Path(__file__).parent / "apps" / "ledgered.py"
 
 MakeTower = Callable[..., TowerProcess]
 Show = Callable[[str], None]
+
+
+_unmeasured = pytest.fixture(unmeasured, autouse=True)
 
 
 @pytest.fixture

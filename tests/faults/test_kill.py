@@ -118,7 +118,7 @@ async def test_what_may_run_again_does_so_unasked(make_tower: MakeTower, sink: S
     """An idempotent tool in flight is called again, under the same key."""
     tower = make_tower()
     async with wire(tower.ws_url) as ws:
-        pid = await play(ws, ["notify", "twice", 0, 1_000])
+        pid = await play(ws, ["notify", "twice", 0, 4_000])
         await eventually(lambda: sink.has("twice"))
         tower.kill()
     tower.start()
