@@ -10,8 +10,9 @@ read from the log. So a message that is lost costs some milliseconds, never an e
 Ephemeral events have no offset. They keep their place in their sender's stream by two numbers:
 
 * ``reached``: the last offset which the sender itself committed before. They wait for it.
-* ``fresh``: whatever the sender committed up to here, it sent before. If the log gave us an event
-  of the same mission from beyond, they are late: what they belong to is over, and they are dropped.
+* ``fresh``: whatever the sender committed up to here, it sent before. If the log gave us the end of
+  a step of the same mission from beyond, they are late: what they belong to may be over, and text
+  must not come behind it, so they are dropped.
 
 Nothing that waits is needed: it is all in the log. So when too much waits, it is forgotten.
 """
@@ -26,6 +27,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from events.bus import Receiver
+from events.payloads import TERMINAL_TYPES, StepCompleted, StepFailed
 from events.types import Committed, Ephemeral, Scope
 
 PATIENCE_S: Final = 0.02
@@ -39,6 +41,8 @@ _MANY_SOURCES: Final = 64
 _MANY_MISSIONS: Final = 4096
 _ROOM_OF_EVENT: Final = 200
 """What an event weighs in memory beside its body, about."""
+
+_ENDS: Final = TERMINAL_TYPES | {StepCompleted.TYPE, StepFailed.TYPE}
 
 _ERASED: Final = "log.erased"
 
@@ -71,7 +75,7 @@ class SequenceFigures:
     Attributes:
         log_reads: holes that were read from the log.
         log_events: events that came from there.
-        late: ephemeral events that were dropped since what they belong to was over.
+        late: ephemeral events that were dropped, as what they belong to may be over.
         forgotten: durable events that waited and were dropped, to be read from the log.
     """
 
@@ -110,8 +114,8 @@ class Source:
     waiting: deque[_Waiting] = field(default_factory=deque)
 
 
-class _TakenFromLog:
-    """Up to where the log gave us a mission's events itself, ahead of its node's messages."""
+class _EndsFromLog:
+    """Up to where the log gave us ends of a mission's steps, ahead of its node's messages."""
 
     def __init__(self) -> None:
         self._offsets: dict[str | None, int] = {}
@@ -121,6 +125,8 @@ class _TakenFromLog:
         return bool(self._offsets or self._floor)
 
     def note(self, event: Committed) -> None:
+        if event.type not in _ENDS:
+            return
         if len(self._offsets) >= _MANY_MISSIONS:
             # Whose they were is forgotten. It only makes us drop a little more.
             self._floor = max(self._offsets.values())
@@ -161,7 +167,7 @@ class Sequencer:
         self._own = Source(reached=head, fresh=_ALWAYS_FRESH)
         self._sources: dict[int, Source] = {}
         self._crowd: dict[Source, None] = {}
-        self._taken = _TakenFromLog()
+        self._ends = _EndsFromLog()
         self._size = 0
         self._asked: int | None = None
         self._hole_since: float | None = None
@@ -286,8 +292,8 @@ class Sequencer:
     # Inside.
 
     def _give(self, events: Sequence[Committed], after: Sequence[Ephemeral], fresh: int) -> None:
-        if after and self._taken:
-            kept = [each for each in after if not self._taken.overtook(each, fresh)]
+        if after and self._ends:
+            kept = [each for each in after if not self._ends.overtook(each, fresh)]
             self.figures.late += len(after) - len(kept)
             after = kept
         if events and events[0].offset <= self.seen:
@@ -301,7 +307,7 @@ class Sequencer:
 
     def _take(self, event: Committed) -> None:
         """Give an event that the log brought, and what has waited for it."""
-        self._taken.note(event)
+        self._ends.note(event)
         self.figures.log_events += 1
         self._give((event,), (), _ALWAYS_FRESH)
         self._run()

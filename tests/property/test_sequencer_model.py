@@ -18,6 +18,8 @@ OTHERS = ["a", "b"]
 nodes = st.sampled_from([US, *OTHERS])
 others = st.sampled_from(OTHERS)
 few = st.integers(0, 3)
+END = "step.completed"
+kinds = st.sampled_from([END, END, END, "step.started"])
 
 
 @dataclass(slots=True)
@@ -60,17 +62,18 @@ class Hub:
             if event != self.world.committed[event.offset - 1]:
                 assert self.world.log[event.offset - 1] is None
                 assert not event.scope.topics
-            self.last_of[event.scope.mission_id] = event.offset
+            if event.type == END:
+                self.last_of[event.scope.mission_id] = event.offset
         for each in after:
             self.publish_ephemeral(each)
 
     def publish_ephemeral(self, event: Ephemeral) -> None:
-        """Take a delta: once, behind what its node committed before, ahead of what came later."""
+        """Take a delta: once, behind what its node committed before, ahead of a later end."""
         assert event.body not in self.deltas
         self.deltas.add(event.body)
-        reached, next_of_mission = self.world.bounds[event.body], self.world.next_of[event.body]
+        reached, ends = self.world.bounds[event.body], self.world.ends_behind[event.body]
         assert self.head >= reached
-        later = [offset for offset in next_of_mission if offset > reached]
+        later = [offset for offset in ends if offset > reached]
         assert not later or self.last_of.get(event.scope.mission_id, 0) < later[0]
 
 
@@ -85,8 +88,8 @@ class World(RuleBasedStateMachine):
         self.tokens = 0
         self.told = 0
         self.bounds: dict[bytes, int] = {}
-        self.next_of: dict[bytes, list[int]] = {}
-        self.offsets_of: dict[str | None, list[int]] = {}
+        self.ends_behind: dict[bytes, list[int]] = {}
+        self.ends_of: dict[str | None, list[int]] = {}
         self.scopes: dict[str, Scope] = {}
         self.senders = {name: self.born(name) for name in (US, *OTHERS)}
         self.heard: list[bytes] = []
@@ -110,21 +113,22 @@ class World(RuleBasedStateMachine):
         self.told += 1
         body = b"delta %d" % self.told
         self.bounds[body] = reached
-        self.next_of[body] = self.offsets_of.setdefault(scope.mission_id, [])
+        self.ends_behind[body] = self.ends_of.setdefault(scope.mission_id, [])
         return Ephemeral("llm.delta", scope, body)
 
-    @rule(name=nodes, size=st.integers(1, 3), after=few)
-    def commit(self, name: str, size: int, after: int) -> None:
+    @rule(name=nodes, size=st.integers(1, 3), after=few, kind=kinds)
+    def commit(self, name: str, size: int, after: int, kind: str) -> None:
         """A node commits a unit; nobody is told yet."""
         sender, scope = self.senders[name], self.scopes[name]
         first = len(self.log) + 1
         events = [
-            Committed(offset, "step.started", scope, b"event %d" % offset)
+            Committed(offset, kind, scope, b"event %d" % offset)
             for offset in range(first, first + size)
         ]
         self.committed.extend(events)
         self.log.extend(events)
-        self.offsets_of.setdefault(scope.mission_id, []).extend(each.offset for each in events)
+        if kind == END:
+            self.ends_of.setdefault(scope.mission_id, []).extend(each.offset for each in events)
         last = events[-1].offset
         sender.committed.append(
             Unit(events, [self.delta(sender, scope, last) for _ in range(after)])
@@ -238,6 +242,13 @@ class World(RuleBasedStateMachine):
         self.look()
         self.wait(PATIENCE_S)
         self.read(10)
+
+    @rule(name=others)
+    def overtake(self, name: str) -> None:
+        """The log brings the end of a step whose last text is still on its way."""
+        self.say(name, 1, sure=False)
+        self.commit(name, 1, 0, END)
+        self.catch_up()
 
     @rule()
     def fail(self) -> None:

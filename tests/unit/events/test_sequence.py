@@ -13,10 +13,12 @@ from tests.unit.events.test_hub import Rig as HubRig
 M1, M2 = scope_of(mission="m1"), scope_of(mission="m2")
 
 
-def event(offset: int, scope: object = M1, size: int = 1) -> Committed:
+def event(
+    offset: int, scope: object = M1, size: int = 1, kind: str = "step.completed"
+) -> Committed:
     """Make a durable event."""
     assert isinstance(scope, type(M1))
-    return Committed(offset, "step.started", scope, b"x" * size)
+    return Committed(offset, kind, scope, b"x" * size)
 
 
 def said(text: str, scope: object = M1) -> Ephemeral:
@@ -163,6 +165,17 @@ def test_a_delta_of_a_step_that_is_over_is_dropped() -> None:
     source = rig.message(7, reached=1)
     rig.core.unit(source, (), [said("of the next step", M1)], 1.0)
     assert rig.ear.heard[-1] == "of the next step"
+
+
+def test_a_delta_whose_step_goes_on_is_never_too_late() -> None:
+    """Other events of its mission may pass it; the text would have a hole without it."""
+    rig = Rig()
+    rig.core.looked(1, 0.0)
+    rig.core.missing(PATIENCE_S)
+    rig.core.page([event(1, M1, kind="step.started")], 1, 1.0)
+    source = rig.message(7, reached=0)
+    rig.core.unit(source, (), [said("text", M1)], 1.0)
+    assert rig.ear.heard == [1, "text"]
 
 
 def test_a_node_that_has_seen_as_much_is_fresh_without_commits() -> None:
