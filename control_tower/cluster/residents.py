@@ -22,11 +22,14 @@ class Residents:
         self._nodes = nodes
         self._restore = restore
         self._here: set[str] = set()
-        self._turn = asyncio.Lock()
-        self._moving: set[asyncio.Task[None]] = set()
+        self._coming: dict[str, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
         return len(self._here)
+
+    def __contains__(self, user_id: str) -> bool:
+        """Whether a user is here, as far as that is known without a look."""
+        return user_id in self._here
 
     async def has(self, user_id: str) -> bool:
         """Return whether a user is at home here; their missions are in memory then.
@@ -44,22 +47,25 @@ class Residents:
     async def take_in(self, user_ids: Collection[str]) -> None:
         """Restore users who have just come home; returns once they are here.
 
-        It goes on when the wait is cancelled: half a user must never be here.
+        Whoever asks for one that is on the way waits for the same coming. It goes on when the wait
+        is cancelled: half a user must never be here.
         """
         if self._here.issuperset(user_ids):
             return
-        moving = asyncio.get_running_loop().create_task(self._take_in(user_ids))
-        self._moving.add(moving)
-        moving.add_done_callback(self._moving.discard)
-        await asyncio.shield(moving)
+        new = [each for each in user_ids if each not in self._here and each not in self._coming]
+        if new:
+            coming = asyncio.get_running_loop().create_task(self._move_in(new))
+            self._coming.update(dict.fromkeys(new, coming))
+        for coming in {self._coming[each] for each in user_ids if each in self._coming}:
+            await asyncio.shield(coming)
 
-    async def _take_in(self, user_ids: Collection[str]) -> None:
-        # One after another: a command for a user waits while the adoption restores them.
-        async with self._turn:
-            new = [user_id for user_id in user_ids if user_id not in self._here]
-            if new:
-                await self._restore(new)
-                self._here.update(new)
+    async def _move_in(self, user_ids: Sequence[str]) -> None:
+        try:
+            await self._restore(user_ids)
+            self._here.update(user_ids)
+        finally:
+            for user_id in user_ids:
+                del self._coming[user_id]
 
     async def adopt(self, most: int) -> int:
         """Take over and take in users of nodes that are gone; return how many. 0: nobody is left.
@@ -72,6 +78,7 @@ class Residents:
 
     async def close(self) -> None:
         """Restore nobody any more."""
-        for moving in self._moving:
-            moving.cancel()
-        await asyncio.gather(*self._moving, return_exceptions=True)
+        coming = set(self._coming.values())
+        for each in coming:
+            each.cancel()
+        await asyncio.gather(*coming, return_exceptions=True)

@@ -114,6 +114,9 @@ class Router:
 
     async def _passed_on(self, passed: PassedOn, ack: Ack | None) -> JsonObject:
         """Carry out what another node has passed on."""
+        leaves = self._place.tower.draining
+        if leaves and passed.user_id not in self._residents:
+            raise NotAtHome("This node leaves.")  # and restores nobody any more
         if not await self._residents.has(passed.user_id):
             raise NotAtHome("They are not at home here.")
         try:

@@ -128,8 +128,8 @@ def test_two_nodes_at_once_give_a_user_one_home() -> None:
         pids = {reply["mission_id"] for reply in replies}
         other = first if home is second else second
         assert not pids & other.local.parts.memory.processes.keys()
-        assert {"alice"} == home.residents._here
-        assert not other.residents._here
+        assert "alice" in home.residents
+        assert "alice" not in other.residents
 
     world.run(scenario)
 
@@ -186,7 +186,7 @@ def test_a_home_that_moved_is_looked_up_again() -> None:
         first.router._homes["alice"] = 3
         reply = await submit(first, agent="endless")
         assert reply["mission_id"] in second.local.parts.memory.processes
-        assert not third.residents._here
+        assert len(third.residents) == 0
         assert not [letter for letter in world.town.letters if letter[:2] == (3, 2)]
 
     world.run(scenario)
@@ -326,6 +326,22 @@ def test_commands_for_users_of_a_node_that_leaves_wait_for_its_going() -> None:
         await second.local.stop(0)
         asyncio.get_running_loop().call_later(3, world.town.bury, 2)
         await submit(first)
+        assert world.town.homes == {"alice": 1}
+
+    world.run(scenario)
+
+
+def test_a_node_that_leaves_restores_nobody() -> None:
+    """A user sent to it just now waits for its going, too; what they had running is left alone."""
+    world = village()
+
+    async def scenario() -> None:
+        first, second = world.nodes
+        world.town.homes["alice"] = 2
+        await second.local.stop(0)
+        asyncio.get_running_loop().call_later(3, world.town.bury, 2)
+        await submit(first)
+        assert "alice" not in second.residents
         assert world.town.homes == {"alice": 1}
 
     world.run(scenario)
