@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.integration.tower_process import TowerProcess, Wire, wire
 from tests.rig.postgres import new_database
@@ -187,3 +188,25 @@ async def test_the_status_is_that_of_all_nodes(cluster: Cluster) -> None:
     async with httpx2.AsyncClient(timeout=30) as http:
         ready = (await http.get(f"{cluster.nodes[0].url}/ready")).json()
         assert ready["components"]["redis"]["status"] == "up"
+
+
+async def test_a_ticket_opens_one_connection_at_any_node(cluster: Cluster) -> None:
+    """Where it was issued does not matter, nor where somebody tries it again."""
+    async with httpx2.AsyncClient(timeout=30) as http:
+        made = await http.post(f"{cluster.nodes[0].url}/api/v1/ws-tickets")
+    ticket = made.json()["ticket"]
+    async with wire(f"{cluster.nodes[1].ws_url}?ticket={ticket}") as ws:
+        assert await ws.call("ping")
+    for node in cluster.nodes:
+        with pytest.raises(InvalidStatus) as refused:
+            async with wire(f"{node.ws_url}?ticket={ticket}"):
+                pass
+        assert refused.value.response.status_code == 401
+
+
+async def test_prometheus_is_told_of_the_bus(cluster: Cluster) -> None:
+    """By each node, of its own links."""
+    async with httpx2.AsyncClient(timeout=30) as http:
+        for node in cluster.nodes:
+            text = (await http.get(f"{node.url}/metrics")).text
+            assert "tower_bus_connected 1.0" in text
