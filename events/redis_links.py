@@ -56,9 +56,14 @@ def connections(url: str, most: int | None = None) -> ConnectionPool:
         "protocol": 2,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
-    if most is None:
-        return ConnectionPool.from_url(url, **options)
-    return BlockingConnectionPool.from_url(url, max_connections=most, timeout=ANSWER_S, **options)
+    try:
+        if most is None:
+            return ConnectionPool.from_url(url, **options)
+        return BlockingConnectionPool.from_url(
+            url, max_connections=most, timeout=ANSWER_S, **options
+        )
+    except ValueError:  # its text may hold a part of the password
+        raise ValueError("this is not the URL of a Redis") from None
 
 
 class Messages(Protocol):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -353,6 +354,12 @@ def _explain(error: ValidationError) -> str:
 def _check_bus(redis_url: str, database_url: str | None) -> None:
     if not redis_url.startswith(("redis://", "rediss://", "unix://")):
         raise SettingsError("TOWER_REDIS_URL is redis://…, rediss://… or unix://….")
+    try:
+        _ = urlsplit(redis_url).port
+    except ValueError:  # what it says may be a part of the password
+        raise SettingsError(
+            "TOWER_REDIS_URL can't be read: in its password, write / as %2F, # as %23, ? as %3F."
+        ) from None
     if database_url is None:
         raise SettingsError(
             "TOWER_REDIS_URL is for nodes that share a database: set TOWER_DATABASE_URL="

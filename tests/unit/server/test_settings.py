@@ -251,6 +251,8 @@ def test_values_are_shown_without_passwords(value: object, expected: str) -> Non
         ("TOWER_DATABASE_URL", "mysql://me:hunter22@db.example/tower", "is postgresql://"),
         ("TOWER_REDIS_URL", "redis://:hunter22@cache/0", "set TOWER_DATABASE_URL"),
         ("TOWER_REDIS_URL", "http://:hunter22@cache/0", "is redis://"),
+        ("TOWER_REDIS_URL", "redis://:hunter22/x@cache/0", "%2F"),
+        ("TOWER_REDIS_URL", "redis://:hunter22@[cache/0", "can't be read"),
     ],
 )
 def test_what_can_not_be_served_is_refused(
