@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.store.kit import KINDS, Opener, StoreAndLog
+from tests.contract.store.kit import KINDS, ON_A_SERVER, Opener, StoreAndLog
 from tests.rig.postgres import emptied_database
 
 
 @pytest.fixture(params=KINDS)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Return an opener of one of the implementations."""
-    if request.param != "postgresql":
+    if request.param not in ON_A_SERVER:
         return Opener(request.param, tmp_path)
     return Opener(request.param, tmp_path, emptied_database(request.getfixturevalue("postgres")))
 

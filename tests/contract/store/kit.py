@@ -22,7 +22,7 @@ from control_tower.records import (
 )
 from control_tower.retention import AgingStore
 from control_tower.states import Outcome, State
-from control_tower.store import InlineStore, SqliteStore
+from control_tower.store import ALONE, SHARED, InlineStore, SqliteStore
 from control_tower.store.postgres_store import PostgresStore
 from control_tower.unit import (
     Commit,
@@ -91,7 +91,7 @@ class Opener:
         """Open it; ``published`` goes on."""
         if self.kind == "inline":
             return InlineStore.open(self.folder / "inline.db", publish=self.published)
-        if self.kind == "postgresql":
+        if self.kind in ON_A_SERVER:
             return await PostgresStore.open(
                 self.database_url,
                 self.folder,
@@ -99,6 +99,7 @@ class Opener:
                 clock=StillClock(),
                 url="http://127.0.0.1:8000",
                 on_fatal=self.fatal.append,
+                mode=SHARED if self.kind == "shared" else ALONE,
             )
         return await SqliteStore.open(
             self.folder,
@@ -109,7 +110,10 @@ class Opener:
         )
 
 
-KINDS = ("inline", "sqlite", "postgresql")
+ON_A_SERVER = ("postgresql", "shared")
+"""PostgreSQL's: that of a tower that is alone, and of one among others."""
+
+KINDS = ("inline", "sqlite", *ON_A_SERVER)
 
 
 async def settled(store: Store, unit: Unit) -> Commit | UnitRefused:
