@@ -17,6 +17,7 @@ from agents import ModelTable
 from agents.extras import install_command
 from control_tower.store import DataFolderUnusable, holder_of
 from server.app import package_version
+from server.commands.bus_check import examine_bus
 from server.commands.database_check import examine_database
 from server.commands.diagnosis import MARKS, Diagnosis, Verdict
 from server.commands.listing import AsJson, show_json
@@ -75,6 +76,8 @@ def examine(settings: Settings, place: Place) -> Iterator[Diagnosis]:
     yield _sqlite()
     if settings.database_url is not None:
         yield examine_database(settings.database_url)
+    if settings.redis_url is not None:
+        yield examine_bus(settings)
     yield from _data_folder(settings.data_dir)
     try:
         holder = holder_of(settings.data_dir)
