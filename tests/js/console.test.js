@@ -7,7 +7,7 @@ import { Feed, NO_FILTER, SHOWN } from "../../static/js/console/feed.js";
 import { forEach } from "../../static/js/console/pace.js";
 import { Processes } from "../../static/js/console/processes.js";
 import { nearest, rowOf, shares } from "../../static/js/console/row.js";
-import { clientsOf, missing, sampled, SAMPLES } from "../../static/js/console/samples.js";
+import { clientsOf, cut, missing, sampled, SAMPLES } from "../../static/js/console/samples.js";
 import { end, holders, why } from "../../static/js/console/why.js";
 import { inSight, revealing } from "../../static/js/ui/window.js";
 
@@ -219,6 +219,14 @@ describe("samples", () => {
     assert.deepEqual(missing(status, counts, []), { missed: ["ready", "waiting"], again: [] });
     assert.deepEqual(missing(status, counts, ["ready"]).again, ["ready"]);
     assert.deepEqual(missing({}, counts, ["ready"]), { missed: [], again: [] });
+  });
+
+  it("say of which states only the newest are listed", () => {
+    const processes = { ready: 12_340, running: 256, waiting: 5_001 };
+    const listed = { ready: 5_000, running: 200, waiting: 5_001 };
+    assert.deepEqual(cut({ processes }, listed, 5_000), [{ state: "ready", listed: 5_000, all: 12_340 }]);
+    assert.deepEqual(cut({ processes }, { ready: 4_000 }, 5_000).map(({ state, listed }) => [state, listed]), [["ready", 4_000], ["waiting", 0]]);
+    assert.deepEqual(cut({}, listed, 5_000), []);
   });
 
   it("put the client that is farthest behind first; one without topics is not behind", () => {

@@ -11,7 +11,8 @@ import { commandBar } from "./command_bar.js";
 import { nearest, STATES } from "./row.js";
 import { cursor, cursorIndex, moveTo, tag, tagged } from "./selection.js";
 import { stateMark, stateWord } from "./state_mark.js";
-import { arrangement, lines, loaded, processes, rearrange, status, tableRevision } from "./store.js";
+import { cut } from "./samples.js";
+import { arrangement, LISTED_OF_A_STATE, lines, loaded, processes, rearrange, status, tableRevision } from "./store.js";
 
 /** @typedef {import("./arrange.js").Line} Line */
 /** @typedef {import("./arrange.js").Column} Column */
@@ -34,7 +35,7 @@ class ProcessTable extends View {
     const version = `${tableRevision.value} ${cursor.value} ${tagged.value.size} ${Math.floor(now.value / 1_000)} ${arrangement.value.tree}`;
     const at = cursorIndex();
     return html`<section class="panel processes" aria-label="Processes">
-      ${filterBar()} ${looksOnly() ? "" : commandBar()}
+      ${filterBar()} ${looksOnly() ? "" : commandBar()} ${cutNote()}
       <div
         id="processes"
         class="grid"
@@ -70,6 +71,16 @@ function startAtTop() {
 function nothing() {
   if (!loaded.value) return "Loading";
   return processes.rows.size ? "No process fits the filter." : "Nothing has run yet.";
+}
+
+/** What of the active ones is not in the table, nor found by its search. */
+function cutNote() {
+  void tableRevision.value;
+  const { terminated, ...active } = status.value?.processes ?? {};
+  const states = cut({ processes: active }, processes.counts(), LISTED_OF_A_STATE);
+  if (!states.length) return "";
+  const told = states.map(({ state, listed, all }) => `${listed.toLocaleString("en")} of ${all.toLocaleString("en")} ${stateWord(state)}`);
+  return html`<p class="hint">Listed and searched are the newest only: ${told.join(", ")}.</p>`;
 }
 
 function filterBar() {

@@ -38,6 +38,19 @@ export function missing({ processes = {} }, counts, before) {
 }
 
 /**
+ * States of which the table lists the newest only, and how many there are of each.
+ * @param {Record<string, any>} status
+ * @param {Record<string, number>} counts the table's
+ * @param {number} most how many of a state are asked for
+ * @returns {{state: string, listed: number, all: number}[]}
+ */
+export function cut({ processes = {} }, counts, most) {
+  return Object.keys(processes)
+    .filter((state) => processes[state] > Math.max(most, counts[state] ?? 0))
+    .map((state) => ({ state, listed: counts[state] ?? 0, all: processes[state] }));
+}
+
+/**
  * Clients, those that are farthest behind first.
  * @param {Record<string, any>} status
  * @returns {{connection_id: string, user_id: string | null, topics: string[], behind: number, buffered_bytes: number}[]}

@@ -22,8 +22,9 @@ const TOOLS_MS = 5_000;
 const TABLE_MS = 200;
 const RECENT = 200;
 const PAGE = 500;
-/** Beyond it the table shows the newest of a state, and says so. */
+/** Beyond it the table shows the newest of a state, and says so. Of those that ended it has a page anyway. */
 const PAGES_OF_A_STATE = 10;
+export const LISTED_OF_A_STATE = PAGE * PAGES_OF_A_STATE;
 const ACTIVE = /** @type {const} */ (["running", "ready", "waiting", "blocked", "paused"]);
 
 export const processes = new Processes();
