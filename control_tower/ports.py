@@ -120,6 +120,9 @@ class Store(Protocol):
     async def sessions(self, query: SessionQuery) -> list[SessionRecord]:
         """Return a page of sessions."""
 
+    async def count_sessions(self, query: SessionQuery) -> int:
+        """Return how many sessions there are on all pages; quick for those of one user."""
+
     async def message(self, message_id: str) -> MessageRecord | None:
         """Return a message, deleted ones too."""
 

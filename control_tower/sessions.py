@@ -64,6 +64,15 @@ MessagePage: TypeAlias = list[MessageRecord]
 HitPage: TypeAlias = list[MessageHit]
 
 
+def _whose(caller: Caller, user_id: str | None) -> str | None:
+    """Return whose sessions are listed when ``user_id`` is asked for; None is everyone's."""
+    if caller.reads_all:
+        return user_id
+    if user_id not in {None, caller.user_id}:
+        raise Forbidden("Only an operator or a viewer may list another user's sessions.")
+    return caller.user_id
+
+
 def session_json(session: SessionRecord) -> JsonObject:
     """Return a session as ``SessionResponse`` of rest.md."""
     return {
@@ -188,19 +197,36 @@ class Sessions:
 
         Without ``user_id`` a user sees their own, operators and viewers everyone's.
         """
-        if not caller.reads_all:
-            if user_id not in {None, caller.user_id}:
-                raise Forbidden("Only an operator or a viewer may list another user's sessions.")
-            user_id = caller.user_id
         return await self._store.sessions(
             SessionQuery(
-                user_id=user_id,
+                user_id=_whose(caller, user_id),
                 since=active_since(period, self._clock.now()),
                 archived=archived,
                 include_deleted=include_deleted,
                 limit=limit,
                 offset=offset,
             )
+        )
+
+    async def count(
+        self,
+        caller: Caller,
+        *,
+        user_id: str | None = None,
+        period: Period = "all",
+        archived: bool | None = False,
+        include_deleted: bool = False,
+    ) -> int | None:
+        """Return how many sessions :meth:`list` has on all its pages; of everyone's, None.
+
+        Those of one user are few, and found by an index.
+        """
+        owner = _whose(caller, user_id)
+        if owner is None:
+            return None
+        since = active_since(period, self._clock.now())
+        return await self._store.count_sessions(
+            SessionQuery(owner, since=since, archived=archived, include_deleted=include_deleted)
         )
 
     async def update(

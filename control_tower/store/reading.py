@@ -108,6 +108,10 @@ class Reading(Tending):
         """Return a page of sessions, newest activity first."""
         return await self._readers.run(session_queries.list_sessions, query)
 
+    async def count_sessions(self, query: SessionQuery) -> int:
+        """Return how many sessions there are on all pages; quick for those of one user."""
+        return await self._readers.run(session_queries.count_sessions, query)
+
     async def message(self, message_id: str) -> MessageRecord | None:
         """Return a message, deleted ones too."""
         return await self._readers.run(session_queries.message, message_id)

@@ -1,8 +1,9 @@
 """Reads of sessions and messages, each a function of a reading connection."""
 
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, func, select
 
 from control_tower.ports import SessionQuery
 from control_tower.records import MessageRecord, SessionRecord
@@ -73,8 +74,7 @@ def session(connection: Connection, session_id: str) -> SessionRecord | None:
     return None if row is None else _session_record(row)
 
 
-@lru_cache(maxsize=64)
-def _sessions(names: frozenset[str]) -> Query:
+def _which(chosen: Select[Any], names: frozenset[str]) -> Select[Any]:
     conditions = {
         "user_no": sessions.c.user_no == bindparam("user_no"),
         "since": sessions.c.last_activity >= bindparam("since"),
@@ -82,18 +82,43 @@ def _sessions(names: frozenset[str]) -> Query:
         "unarchived": sessions.c.archived_at.is_(None),
         "undeleted": sessions.c.deleted_at.is_(None),
     }
+    return filtered(chosen.where(sessions.c.erased_at.is_(None)), conditions, names)
+
+
+@lru_cache(maxsize=64)
+def _sessions(names: frozenset[str]) -> Query:
     chosen = select(*_SESSION_COLUMNS).join(users, users.c.no == sessions.c.user_no)
-    chosen = chosen.where(sessions.c.erased_at.is_(None))
     return Query(
-        filtered(chosen, conditions, names)
+        _which(chosen, names)
         .order_by(sessions.c.last_activity.desc(), sessions.c.no.desc())
         .limit(bindparam("most"))
         .offset(bindparam("skipped"))
     )
 
 
+@lru_cache(maxsize=64)
+def _how_many(names: frozenset[str]) -> Query:
+    return Query(_which(select(func.count()).select_from(sessions), names))
+
+
+def count_sessions(connection: Connection, query: SessionQuery) -> int:
+    """Return how many sessions there are on all pages."""
+    names, values = _conditions(connection, query)
+    row = _how_many(names).one(connection, **values)
+    return 0 if row is None else int(row[0])
+
+
 def list_sessions(connection: Connection, query: SessionQuery) -> list[SessionRecord]:
     """Return a page of sessions, newest activity first."""
+    names, values = _conditions(connection, query)
+    rows = _sessions(names).all(connection, **values, most=query.limit, skipped=query.offset)
+    return [_session_record(row) for row in rows]
+
+
+def _conditions(
+    connection: Connection, query: SessionQuery
+) -> tuple[frozenset[str], dict[str, object]]:
+    """Return which conditions a query has, and the values in them."""
     values = scoped(connection, query.user_id, None)
     names = set(values)
     if query.since is not None:
@@ -103,10 +128,7 @@ def list_sessions(connection: Connection, query: SessionQuery) -> list[SessionRe
         names.add("archived" if query.archived else "unarchived")
     if not query.include_deleted:
         names.add("undeleted")
-    rows = _sessions(frozenset(names)).all(
-        connection, **values, most=query.limit, skipped=query.offset
-    )
-    return [_session_record(row) for row in rows]
+    return frozenset(names), values
 
 
 def _message_record(row: Row) -> MessageRecord:

@@ -1,6 +1,7 @@
 """Chat: sessions, their messages, and saying something in one."""
 
-from typing import Annotated, Literal
+import asyncio
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response
@@ -144,18 +145,20 @@ class MessageSendReply(Question):
 
 
 async def list_sessions(call: Call[None, SessionListQuery]) -> Response:
-    """List sessions, newest activity first."""
-    query = call.query
-    found = await call.services.sessions.list(
-        call.caller,
-        user_id=query.user_id,
-        period=query.filter,
-        archived=ARCHIVED[query.archived],
-        include_deleted=query.include_deleted,
-        limit=query.limit,
-        offset=query.offset,
+    """List sessions, newest activity first; of one user's, ``X-Total-Count`` says how many."""
+    sessions, query = call.services.sessions, call.query
+    which: dict[str, Any] = {
+        "user_id": query.user_id,
+        "period": query.filter,
+        "archived": ARCHIVED[query.archived],
+        "include_deleted": query.include_deleted,
+    }
+    found, total = await asyncio.gather(
+        sessions.list(call.caller, **which, limit=query.limit, offset=query.offset),
+        sessions.count(call.caller, **which),
     )
-    return json_reply([session_json(session) for session in found])
+    headers = {} if total is None else {"X-Total-Count": str(total)}
+    return json_reply([session_json(session) for session in found], headers=headers)
 
 
 async def create_session(call: Call[SessionCreateBody, Query]) -> Response:
@@ -271,6 +274,7 @@ ENDPOINTS = (
         list[SessionReply],
         query=SessionListQuery,
         errors=("forbidden",),
+        gives={"X-Total-Count": "How many sessions there are on all pages, of one user's."},
     ),
     Endpoint(
         "POST",

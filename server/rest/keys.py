@@ -52,7 +52,9 @@ def _require_operator(call: Call[Any, Any]) -> None:
 async def list_keys(call: Call[None, Query]) -> Response:
     """List the API keys, oldest first, those that ended too; for operators."""
     _require_operator(call)
-    return json_reply([key_json(each) for each in await call.services.keyring.list()])
+    found = await call.services.keyring.list()
+    headers = {"X-Total-Count": str(len(found))}
+    return json_reply([key_json(each) for each in found], headers=headers)
 
 
 async def create(call: Call[KeyBody, Query]) -> Response:
@@ -79,7 +81,15 @@ async def revoke(call: Call[None, Query]) -> Response:
 KEYS = "/api/v1/keys"
 
 ENDPOINTS = (
-    Endpoint("GET", KEYS, list_keys, "Sign-in", list[KeyReply], errors=("forbidden",)),
+    Endpoint(
+        "GET",
+        KEYS,
+        list_keys,
+        "Sign-in",
+        list[KeyReply],
+        errors=("forbidden",),
+        gives={"X-Total-Count": "How many keys there are."},
+    ),
     Endpoint("POST", KEYS, create, "Sign-in", NewKeyReply, 201, KeyBody, errors=("forbidden",)),
     Endpoint(
         "DELETE",

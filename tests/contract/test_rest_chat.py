@@ -24,6 +24,18 @@ async def make(api: httpx2.AsyncClient, **body: Any) -> dict[str, Any]:
     return made
 
 
+async def test_a_page_of_sessions_says_how_many_there_are(api: httpx2.AsyncClient) -> None:
+    """Of one user's, whatever the page and the filter; counting everyone's would cost too much."""
+    made = [await make(api, user_id="counted") for _ in range(3)]
+    await api.patch(f"{SESSIONS}/{made[0]['session_id']}", json={"archived": True})
+    for query, total in (({}, "2"), ({"archived": "any"}, "3"), ({"archived": "true"}, "1")):
+        page: dict[str, Any] = {"user_id": "counted", "limit": 1, "offset": 1, **query}
+        answer = await api.get(SESSIONS, params=page)
+        assert answer.headers["x-total-count"] == total
+        assert len(answer.json()) == (1 if total != "1" else 0)
+    assert "x-total-count" not in (await api.get(SESSIONS)).headers
+
+
 async def test_a_session_lives_is_archived_deleted_and_restored(api: httpx2.AsyncClient) -> None:
     """Each step of its life shows where it should and nowhere else."""
     made = await make(api, title="plans")

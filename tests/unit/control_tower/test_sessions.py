@@ -13,6 +13,7 @@ from control_tower.commands import Caller
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
 from control_tower.records import MessageRecord, SessionRecord
 from control_tower.sessions import (
+    Period,
     Sessions,
     active_since,
     hit_json,
@@ -257,8 +258,13 @@ async def test_listing_is_of_ones_own(desk: Desk) -> None:
     assert await desk.sessions.list(ALICE, user_id="alice") == [mine]
     assert await desk.sessions.list(VIEWER) == [theirs, mine]
     assert await desk.sessions.list(OPERATOR, user_id="bob") == [theirs]
-    with pytest.raises(Forbidden):
-        await desk.sessions.list(ALICE, user_id="bob")
+    counted = [await desk.sessions.count(who) for who in (ALICE, VIEWER, OPERATOR)]
+    assert counted == [1, None, None]
+    assert await desk.sessions.count(OPERATOR, user_id="bob") == 1
+    assert await desk.sessions.count(OPERATOR, user_id="nobody") == 0
+    for ask in (desk.sessions.list, desk.sessions.count):
+        with pytest.raises(Forbidden):
+            await ask(ALICE, user_id="bob")
 
 
 async def test_listing_by_period(desk: Desk) -> None:
@@ -268,11 +274,10 @@ async def test_listing_by_period(desk: Desk) -> None:
         desk.clock.at = NOON - age
         await desk.sessions.create(ALICE)
     desk.clock.at = NOON
-    found = {
-        period: len(await desk.sessions.list(ALICE, period=period))
-        for period in ("today", "week", "month", "all")
-    }
-    assert found == {"today": 1, "week": 3, "month": 4, "all": 5}
+    found: dict[Period, int] = {"today": 1, "week": 3, "month": 4, "all": 5}
+    for period, count in found.items():
+        assert len(await desk.sessions.list(ALICE, period=period)) == count
+        assert await desk.sessions.count(ALICE, period=period) == count
     assert active_since("today", NOON) == NOON - day / 2
 
 
