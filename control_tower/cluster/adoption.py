@@ -7,7 +7,7 @@ import structlog
 from control_tower.cluster.ports import Nodes
 from control_tower.cluster.residents import Residents
 
-LOOK_S = 0.5
+LOOK_S = 0.2
 """How often it is looked who lives: a memory of the last look at the database."""
 
 EVERY_S = 10.0
