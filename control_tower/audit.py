@@ -10,7 +10,11 @@ from control_tower.states import Outcome
 
 
 class ToolCallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One ended attempt of a tool, as the unit of its outcome noted it."""
+    """One ended attempt of a tool, as the unit of its outcome noted it.
+
+    Attributes:
+        no: larger than that of every call that was committed before, on whatever node.
+    """
 
     tool: str
     pid: str
@@ -19,6 +23,7 @@ class ToolCallRecord(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float
     at: float
     error: str | None = None
+    no: int = 0
 
 
 class CallProof(msgspec.Struct, frozen=True, kw_only=True):

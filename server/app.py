@@ -291,7 +291,8 @@ async def _at_work(ground: _Ground) -> AsyncIterator[Running]:
         overview = _overlook(services, sockets, counts, lag)
         stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission, overview)))
         services.documents |= _documents(services, methods)
-        await parts.recall_health(store, tools, clock)
+        if member is None:
+            await parts.recall_health(store, tools, clock)
         services.checks.update(parts.checks(services, store, models, mcp, lag))
         ground.say(NodeJoined(node=node))
         stack.callback(ground.say, NodeLeft(node=node))

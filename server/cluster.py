@@ -26,6 +26,7 @@ from events.bus import Receiver
 from events.bus_ports import BusPorts
 from events.hub import Hub
 from server import told
+from server.figures.cluster_oversight import ClusterOversight
 from server.figures.cluster_status import ClusterStatus
 from server.figures.overview import Overview
 from server.over_redis import OverRedis
@@ -182,9 +183,12 @@ class Cluster:
         services.tell_all = member.calls.tell_all
         services.erase_user = partial(erase_user, self.router, member.store)
         told.hear(member.calls, services)
+        oversight = ClusterOversight(services, member.store, member.nodes, member.calls)
+        services.oversight = oversight
         status = ClusterStatus(overview.part, self._role.value, member.nodes, member.calls)
         services.status = status.status
         await member.roster.read(member.store)
+        await oversight.recall()
         if self._role.runs_missions:
             self._adoption.start()
         self._stewardship.start()

@@ -20,6 +20,7 @@ from server.access.rates import Rates
 from server.figures.alignment import Records
 from server.figures.health import Check
 from server.figures.http_figures import HttpFigures
+from server.figures.oversight import Oversight, OwnOversight
 from server.settings import Settings
 from server.shared import Shared
 from server.sse import EventStreams
@@ -83,7 +84,8 @@ class Services:
         status: returns what ``tower.status`` shows.
         audits: reads what the dashboard judges and counts, once for all who look at it.
         admit: checks that a user may have one more connection.
-        figures: returns what ``/api/v1/metrics`` shows, and ``loop_lag_seconds``.
+        figures: returns what this process has counted.
+        oversight: looks at the tools, and at what was counted, of the whole system.
         erase_user: erases a user, wherever they are at home.
         tell_all: has all other nodes do something; see :mod:`server.told`.
     """
@@ -117,7 +119,9 @@ class Services:
     admit: Callable[[str], None] = _anybody
     tell_all: Callable[[str, object], None] = _nobody_else
     erase_user: Callable[[str], Awaitable[None]] = field(init=False)
+    oversight: Oversight = field(init=False)
 
     def __post_init__(self) -> None:
-        """Alone, this node's eraser is everybody's."""
+        """Alone, this node's eraser is everybody's, and its tools are all there are."""
         self.erase_user = self.eraser.erase_user
+        self.oversight = OwnOversight(self)

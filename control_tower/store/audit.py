@@ -79,7 +79,9 @@ _TOOL_CALLS = Query(
         tool_calls.c.latency_ms,
         tool_calls.c.at,
         tool_calls.c.error,
+        tool_calls.c.no,
     )
+    .where(tool_calls.c.no > bindparam("after"))
     .order_by(tool_calls.c.no.desc())
     .limit(bindparam("most"))
 )
@@ -146,13 +148,22 @@ _FIGURES = Query(
 )
 
 
-def newest_tool_calls(connection: Connection, most: int) -> list[ToolCallRecord]:
-    """Return the newest ended attempts of tools, newest first."""
+def newest_tool_calls(connection: Connection, most: int, after: int) -> list[ToolCallRecord]:
+    """Return the newest ended attempts of tools with a number above ``after``, newest first."""
     return [
         ToolCallRecord(
-            tool=tool, pid=pid, step=step, status=status, latency_ms=latency, at=at, error=error
+            tool=tool,
+            pid=pid,
+            step=step,
+            status=status,
+            latency_ms=latency,
+            at=at,
+            error=error,
+            no=no,
         )
-        for tool, pid, step, status, latency, at, error in _TOOL_CALLS.all(connection, most=most)
+        for tool, pid, step, status, latency, at, error, no in _TOOL_CALLS.all(
+            connection, most=most, after=after
+        )
     ]
 
 

@@ -158,9 +158,9 @@ class Reading(Tending):
         """Return an idempotency key's row."""
         return await self._readers.run(keys.key, user_id, key)
 
-    async def newest_tool_calls(self, most: int) -> list[ToolCallRecord]:
-        """Return the newest ended attempts of tools, newest first."""
-        return await self._readers.run(audit.newest_tool_calls, most)
+    async def newest_tool_calls(self, most: int, after: int = 0) -> list[ToolCallRecord]:
+        """Return the newest ended attempts of tools with ``no`` > ``after``, newest first."""
+        return await self._readers.run(audit.newest_tool_calls, most, after)
 
     async def prove_calls(self, calls: Sequence[tuple[str, str]]) -> list[CallProof]:
         """Return what the store holds of each call, given as (mission, step), in their order."""

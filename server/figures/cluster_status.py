@@ -74,7 +74,7 @@ def merged(own: int, alive: Mapping[int, Node], parts: Mapping[int, JsonObject])
     said = parts[own]
     status = {name: value for name, value in said.items() if name != "role"}
     for name in SUMMED:
-        status[name] = _sum(part.get(name, {}) for part in parts.values())
+        status[name] = summed(part.get(name, {}) for part in parts.values())
     for name in NAMED:
         status[name] = [
             {**each, "node": part.get("node")}
@@ -90,7 +90,8 @@ def merged(own: int, alive: Mapping[int, Node], parts: Mapping[int, JsonObject])
     return status
 
 
-def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return counts by name, added up; a name that any of them has stays, also at 0."""
     found: Counter[str] = Counter()
     for each in counts:
         found.update(each)

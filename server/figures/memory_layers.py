@@ -18,12 +18,21 @@ from control_tower.audit import StoreFigures
 from events.payloads import JsonObject
 from events.times import rfc3339
 from server.figures.health import CHECK_TIMEOUT_S, Status
+from server.figures.oversight import Seen
 from server.services import Services
 
 BEHIND = 1_000
 """Events by which the fan-out may be behind the log before it is worth a word."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the probes need not ask again: how much the store holds, and how the tools are."""
+
+    stored: StoreFigures
+    seen: Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +44,9 @@ class Probe:
     figures: JsonObject = field(default_factory=dict)
 
 
-async def episodic(services: Services, stored: StoreFigures) -> Probe:
+async def episodic(services: Services, known: Known) -> Probe:
     """L1: the log gives its last event back."""
+    stored = known.stored
     reader, head = services.log, services.hub.head
     figures = {
         "head": head,
@@ -50,9 +60,10 @@ async def episodic(services: Services, stored: StoreFigures) -> Probe:
     return Probe("up", f"{head} events, the last one readable", figures)
 
 
-async def traces(services: Services, stored: StoreFigures) -> Probe:
-    """L2: what happened reaches those who watch, and the journal has each step."""
+async def traces(services: Services, known: Known) -> Probe:
+    """L2: what happened reaches those who watch at this node, and the journal has each step."""
     counted, behind = services.figures(), max(0, services.log.head - services.hub.head)
+    stored = known.stored
     figures = {
         "steps": stored.steps,
         "tool_calls": stored.tool_calls,
@@ -65,9 +76,10 @@ async def traces(services: Services, stored: StoreFigures) -> Probe:
     return Probe("up", f"{stored.steps} steps traced, watchers are up to date", figures)
 
 
-async def semantic(services: Services, stored: StoreFigures) -> Probe:
+async def semantic(services: Services, known: Known) -> Probe:
     """L3: search finds the newest message by its own words."""
     found = await services.store.newest_message_is_indexed()
+    stored = known.stored
     figures = {"messages": stored.messages}
     if found is None:
         return Probe("up", "nothing to find yet", figures)
@@ -76,16 +88,17 @@ async def semantic(services: Services, stored: StoreFigures) -> Probe:
     return Probe("up", f"{stored.messages} messages, the newest one is found", figures)
 
 
-async def working(services: Services, stored: StoreFigures) -> Probe:
-    """L4: sessions, and what is live in them."""
-    processes: dict[str, int] = services.tower.status()["processes"]
-    live = sum(processes.values())
-    figures = {"sessions": stored.sessions, "live_missions": live}
-    return Probe("up", f"{stored.sessions} sessions, {live} live missions", figures)
+async def working(_: Services, known: Known) -> Probe:
+    """L4: sessions, and what is live in them, on all nodes."""
+    stored = known.stored
+    figures = {"sessions": stored.sessions, "live_missions": stored.live_missions}
+    said = f"{stored.sessions} sessions, {stored.live_missions} live missions"
+    return Probe("up", said, figures)
 
 
-async def graph(_: Services, stored: StoreFigures) -> Probe:
+async def graph(_: Services, known: Known) -> Probe:
     """L5: the mission tree has no live branch on a dead trunk."""
+    stored = known.stored
     figures = {
         "missions": stored.missions,
         "live": stored.live_missions,
@@ -97,7 +110,7 @@ async def graph(_: Services, stored: StoreFigures) -> Probe:
     return Probe("up", f"{stored.missions} missions, {stored.children} of them children", figures)
 
 
-async def skills(services: Services, _: StoreFigures) -> Probe:
+async def skills(services: Services, _: Known) -> Probe:
     """L6: agents and tools are registered, and what they depend on is reached."""
     agents, tools = services.registry.agents, services.registry.tools
     figures = {"agents": len(agents), "tools": len(tools)}
@@ -110,21 +123,19 @@ async def skills(services: Services, _: StoreFigures) -> Probe:
     return Probe("up", f"{len(agents)} agents, {len(tools)} tools", figures)
 
 
-async def meta(services: Services, _: StoreFigures) -> Probe:
+async def meta(services: Services, known: Known) -> Probe:
     """L7: what is known of how well the tools work."""
-    now, names = services.clock.now(), list(services.registry.tools)
-    counts = Counter(services.tools.health.report(name, now).status for name in names)
-    not_closed = [
-        name for name in names if services.tools.breaker_state(name) is not BreakerState.CLOSED
-    ]
+    seen, names = known.seen, list(services.registry.tools)
+    counts = Counter(seen.health.report(name, seen.now).status for name in names)
+    not_closed = [name for name in names if seen.standing(name).breaker is not BreakerState.CLOSED]
     figures = {each.value: counts[each] for each in HealthStatus} | {
         "breakers_not_closed": len(not_closed)
     }
     if counts[HealthStatus.UNHEALTHY] or not_closed:
         said = ", ".join(not_closed) or f"{counts[HealthStatus.UNHEALTHY]} unhealthy"
         return Probe("degraded", f"tools need attention: {said}", figures)
-    known = len(names) - counts[HealthStatus.UNKNOWN]
-    return Probe("up", f"{known} of {len(names)} tools called often enough to judge", figures)
+    judged = len(names) - counts[HealthStatus.UNKNOWN]
+    return Probe("up", f"{judged} of {len(names)} tools called often enough to judge", figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +145,7 @@ class Layer:
     number: str
     name: str
     source: str
-    probe: Callable[[Services, StoreFigures], Awaitable[Probe]]
+    probe: Callable[[Services, Known], Awaitable[Probe]]
 
 
 LAYERS = (
@@ -148,16 +159,17 @@ LAYERS = (
 )
 
 
-async def probed(services: Services, stored: StoreFigures) -> list[JsonObject]:
+async def probed(services: Services, stored: StoreFigures, seen: Seen) -> list[JsonObject]:
     """Return every layer as it stands now; ``stored`` is how much the store holds now."""
-    return list(await asyncio.gather(*(_asked(services, stored, layer) for layer in LAYERS)))
+    known = Known(stored, seen)
+    return list(await asyncio.gather(*(_asked(services, known, layer) for layer in LAYERS)))
 
 
-async def _asked(services: Services, stored: StoreFigures, layer: Layer) -> JsonObject:
+async def _asked(services: Services, known: Known, layer: Layer) -> JsonObject:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
-            found = await layer.probe(services, stored)
+            found = await layer.probe(services, known)
     except TimeoutError:
         found = Probe("down", f"no answer within {CHECK_TIMEOUT_S:g} s")
     except Exception:  # whatever a broken part raises, it is down; the inside goes to the log

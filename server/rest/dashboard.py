@@ -1,5 +1,6 @@
 """The governance dashboard: what the tower remembers, how its tools are, whether it behaves."""
 
+import asyncio
 from typing import Any, Literal
 
 from starlette.responses import Response
@@ -20,6 +21,7 @@ from server.figures.alignment import (
     settled,
 )
 from server.figures.memory_layers import probed
+from server.figures.oversight import Standing
 from server.rest.governance import BASE, GovernanceReply, ToolHealthReply, overview_json, tool_json
 from server.rest.shapes import Reply
 from server.services import Services
@@ -44,12 +46,17 @@ class LayerReply(Reply):
 
 
 class BreakerReply(Reply):
-    """A tool's breaker. ``failures`` are those of the last five minutes."""
+    """A tool's breaker. ``failures`` are those of the last five minutes.
+
+    Of several nodes each has its own; this is the worst of them, and ``nodes`` names those at
+    which it is not closed.
+    """
 
     tool_name: str
     state: Literal["closed", "open", "half_open"]
     failures: int
     retry_at: str | None
+    nodes: list[str]
 
 
 class IndicatorReply(Reply):
@@ -84,26 +91,28 @@ async def dashboard(call: Call[None, Query]) -> Response:
     """
     services, caller = call.services, call.caller
     tools = services.registry.tools
-    stored, records = await services.audits(lambda: _read(services))
+    seen, (stored, records) = await asyncio.gather(
+        services.oversight.tools(), services.audits(lambda: _read(services))
+    )
     return json_reply(
         {
-            **overview_json(services, caller),
-            "memory_layers": await probed(services, stored),
-            "breakers": [_breaker_json(services, name) for name in tools],
-            "tools": [tool_json(services, caller, name) for name in tools],
+            **overview_json(seen, tools, caller),
+            "memory_layers": await probed(services, stored, seen),
+            "breakers": [_breaker_json(seen.standing(name), name) for name in tools],
+            "tools": [tool_json(seen, caller, name) for name in tools],
             "alignment": _alignment(records, caller),
         },
         headers={"Vary": "Accept"},
     )
 
 
-def _breaker_json(services: Services, name: str) -> JsonObject:
-    breaker = services.tools.breaker(name)
+def _breaker_json(standing: Standing, name: str) -> JsonObject:
     return {
         "tool_name": name,
-        "state": breaker.state.value,
-        "failures": breaker.failures(services.clock.now()),
-        "retry_at": rfc3339_or_none(breaker.retry_at),
+        "state": standing.breaker.value,
+        "failures": standing.failures,
+        "retry_at": rfc3339_or_none(standing.retry_at),
+        "nodes": list(standing.nodes),
     }
 
 
@@ -113,7 +122,7 @@ async def _read(services: Services) -> tuple[StoreFigures, Records]:
     Done for each who looks, it would keep all readers from the missions.
     """
     store = services.store
-    sightings = settled(services.tools.witness, services.clock.now())
+    sightings = settled(await services.oversight.sightings(), services.clock.now())
     calls = await store.newest_tool_calls(CALLS)
     wanted = [(each.pid, each.step) for each in sightings]
     proofs = await store.prove_calls(wanted + [(each.pid, each.step) for each in calls])

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
@@ -16,8 +17,8 @@ from events.payloads import JsonObject
 from events.times import rfc3339
 from server import told
 from server.endpoints import Call, Endpoint, Query, json_reply
+from server.figures.oversight import Seen
 from server.rest.shapes import Reply
-from server.services import Services
 
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
@@ -60,13 +61,14 @@ class ToolHealthReply(Reply):
 
 
 class GovernanceReply(Reply):
-    """All tools at a glance."""
+    """All tools at a glance, on all nodes; ``unanswered`` names those of which it tells nothing."""
 
     overall_status: Status
     summary: dict[str, int]
     tools_needing_attention: list[ToolHealthReply]
     slow_executions: list[NotedReply]
     checked_at: str
+    unanswered: list[str]
 
 
 def _as_written(value: object) -> object:
@@ -103,15 +105,15 @@ class UsageReply(Reply):
 
 async def overview(call: Call[None, Query]) -> Response:
     """Return how the tools are, and which need attention."""
-    return json_reply(overview_json(call.services, call.caller))
+    seen = await call.services.oversight.tools()
+    return json_reply(overview_json(seen, call.services.registry.tools, call.caller))
 
 
-def overview_json(services: Services, caller: Caller) -> JsonObject:
-    """Return all tools at a glance."""
-    tools = [tool_json(services, caller, name) for name in services.registry.tools]
+def overview_json(seen: Seen, names: Iterable[str], caller: Caller) -> JsonObject:
+    """Return all tools at a glance; ``names`` are theirs."""
+    tools = [tool_json(seen, caller, name) for name in names]
     counts = Counter(tool["status"] for tool in tools)
     worst = next((each for each in WORST_FIRST if counts[each.value]), HealthStatus.UNKNOWN)
-    slow = services.tools.health.slow_executions()
     return {
         "overall_status": worst.value,
         "summary": {each.value: counts[each.value] for each in HealthStatus}
@@ -121,20 +123,23 @@ def overview_json(services: Services, caller: Caller) -> JsonObject:
             for tool in tools
             if tool["status"] in {"degraded", "unhealthy"} or tool["breaker"] != "closed"
         ],
-        "slow_executions": [_noted(each, caller) for each in slow],
-        "checked_at": rfc3339(services.clock.now()),
+        "slow_executions": [_noted(each, caller) for each in seen.health.slow_executions()],
+        "checked_at": rfc3339(seen.now),
+        "unanswered": list(seen.unanswered),
     }
 
 
 async def list_tools(call: Call[None, Query]) -> Response:
     """List every tool's health."""
+    seen = await call.services.oversight.tools()
     names = call.services.registry.tools
-    return json_reply([tool_json(call.services, call.caller, name) for name in names])
+    return json_reply([tool_json(seen, call.caller, name) for name in names])
 
 
 async def get_tool(call: Call[None, Query]) -> Response:
     """Return one tool's health, what is wrong with it, and what to do."""
-    return json_reply(tool_json(call.services, call.caller, _known(call)))
+    name = _known(call)
+    return json_reply(tool_json(await call.services.oversight.tools(), call.caller, name))
 
 
 async def reset(call: Call[None, Query]) -> Response:
@@ -144,7 +149,8 @@ async def reset(call: Call[None, Query]) -> Response:
     name = _known(call)
     call.services.tools.reset(name)
     call.services.tell_all(told.RESET_BREAKER, told.Tool(name))
-    return json_reply(tool_json(call.services, call.caller, name))
+    # Asked after they were told, so they answer for what they have done.
+    return json_reply(tool_json(await call.services.oversight.tools(), call.caller, name))
 
 
 async def usage(call: Call[None, UsageQuery]) -> Response:
@@ -179,12 +185,11 @@ def _known(call: Call[None, Query]) -> str:
     return name
 
 
-def tool_json(services: Services, caller: Caller, name: str) -> JsonObject:
+def tool_json(seen: Seen, caller: Caller, name: str) -> JsonObject:
     """Return one tool's health as ``caller`` may see it."""
-    report = services.tools.health.report(name, services.clock.now())
+    report, standing = seen.health.report(name, seen.now), seen.standing(name)
     window = report.hour if report.hour.status is not HealthStatus.UNKNOWN else report.day
-    breaker = services.tools.breaker_state(name).value
-    trouble = services.registry.tools[name].trouble()
+    breaker, trouble = standing.breaker.value, standing.trouble
     well = report.status in {HealthStatus.HEALTHY, HealthStatus.UNKNOWN}
     return {
         "tool_name": name,

@@ -10,7 +10,10 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetricsReply(Reply):
-    """Counts since the process started. ``connections`` are WebSockets, ``streams`` SSE."""
+    """Counts since the processes started. ``connections`` are WebSockets, ``streams`` SSE.
+
+    Of ``nodes`` that answered; ``unanswered`` names those that did not.
+    """
 
     total_processes: int
     active_processes: int
@@ -27,15 +30,17 @@ class MetricsReply(Reply):
     slots_running: int
     slots_free: int
     loop_lag_seconds: float
+    nodes: int
+    unanswered: list[str]
 
 
 async def as_json(call: Call[None, Query]) -> Response:
-    """Return the figures of this process."""
-    return json_reply(call.services.figures())
+    """Return the figures of all nodes."""
+    return json_reply(await call.services.oversight.figures())
 
 
 async def for_prometheus(call: Call[None, Query]) -> Response:
-    """Return the figures in Prometheus' text format."""
+    """Return the figures of this process in Prometheus' text format."""
     services = call.services
     tower = TowerCollector(services.figures(), services.version, services.started_at)
     text = prometheus_text(tower, services.http, *services.collectors)

@@ -51,6 +51,7 @@ MOVED = ((1, "steps"), (1, "tool_calls"), (2, "messages"), (3, "sessions"), (4, 
 """Figures that a mission in a new session raises, by the layer's place."""
 
 
+@pytest.mark.alone(reason="it breaks SQLite's index of words, and the parts of one process")
 async def test_a_broken_layer_says_so(tmp_path: Path) -> None:
     """The index lost its newest message; a part raises; neither is told as well, or in detail."""
     async with open_app(tmp_path / "data") as (tower, api):
@@ -149,7 +150,7 @@ async def test_whoever_breaks_a_promise_is_named(tmp_path: Path) -> None:
 async def test_what_went_wrong_in_a_tool_is_for_those_who_read_everything(tmp_path: Path) -> None:
     """An error may quote another user's arguments: users see that there was one."""
     async with open_app(tmp_path / "data", auth="jwt", jwt_secret=SECRET) as (tower, api):
-        health, now = tower.services.tools.health, tower.services.clock.now()
+        health, now = tower.services.oversight.health, tower.services.clock.now()
         for _ in range(5):
             health.record("clock", CallStatus.ERROR, 6_000.0, now, "no ada@example.org")
         path = TOOL.replace("{name}", "clock")

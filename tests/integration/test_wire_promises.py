@@ -69,7 +69,8 @@ async def test_every_result_has_its_fields(tower: TowerProcess) -> None:
         assert set(sent) >= {"message_id", "session_id", "mission_id"}
         status = await ws.call("tower.status")
         assert set(status) >= {"processes", "queues", "slots", "rates", "nodes", "clients"}
-        assert set(status["clients"][0]) == {
+        # Over several nodes each entry has its node's name beside what is promised.
+        assert set(status["clients"][0]) - {"node"} == {
             "connection_id", "user_id", "topics", "offset", "buffered_bytes",
         }  # fmt: skip
         assert set(status["rates"]) == {"events_per_s", "deliveries_per_s", "missions_per_s"}
