@@ -13,12 +13,13 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # Each worker gets neighbours, which share servers and browsers; who is done first helps the others.
 SHARED = -n $(WORKERS) --dist worksteal
 
-.PHONY: help run test check format soak bench clean
+.PHONY: help run test check check-cluster format soak bench clean
 
 help:
 	@echo "make run     serve, with the chat at the printed address"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   format, lint, types, layers, tests with coverage (what CI runs)"
+	@echo "make check-cluster  the contract's tests over two nodes, PostgreSQL and Redis"
 	@echo "make format  rewrite the sources in the house format"
 	@echo "make soak    the tests marked soak, with their full counts"
 	@echo "make bench   the benchmarks, printed as a table"
@@ -59,6 +60,18 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory test-js
 	$(BIN)/python -m pytest $(SHARED) -m "not soak" --cov --cov-report=term
+	$(MAKE) --no-print-directory check-cluster
+
+# What one server promises, kept by two. Left out: what makes nodes of its own, or has no server.
+# The limit is for starts: a server that is started again is four processes here.
+CLUSTERED := tests/contract $(addprefix tests/integration/test_,$(addsuffix .py,\
+	main_job rpc_methods wire_promises same_everywhere isolation))
+NOT_CLUSTERED := $(addprefix --ignore=tests/contract/,store bus redis test_pages.py \
+	test_rest_schemathesis.py)
+
+check-cluster: $(STAMP)
+	TOWER_TEST_TOPOLOGY=cluster $(BIN)/python -m pytest $(SHARED) -m "not soak" --timeout 180 \
+		$(CLUSTERED) $(NOT_CLUSTERED)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,7 @@
 """What every test lives under.
 
 With ``TOWER_REQUIRE_ALL`` set (in CI) nothing may be skipped: a skipped test fails.
+Over a cluster (:mod:`tests.rig.cluster`), tests marked ``alone`` are left out.
 """
 
 import os
@@ -9,6 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.rig import cluster
 from tests.rig.postgres import server_url
 
 # Times of a busy machine say nothing about what is tested: no example has a deadline.
@@ -16,6 +18,15 @@ settings.register_profile("tower", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tower")
 
 REQUIRE_ALL = "TOWER_REQUIRE_ALL"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over a cluster, leave out what is about one server."""
+    if not cluster.wanted():
+        return
+    alone = [item for item in items if item.get_closest_marker("alone")]
+    config.hook.pytest_deselected(items=alone)
+    items[:] = [item for item in items if item not in alone]
 
 
 @pytest.hookimpl(wrapper=True)
