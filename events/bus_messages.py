@@ -49,13 +49,20 @@ class Reply(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     body: bytes
 
 
+class Ask(msgspec.Struct, array_like=True, tag=3, frozen=True, gc=False):
+    """A node has missed something: what streams is to be said again, as far as it is."""
+
+
+_Item: TypeAlias = _Unit | _Late | Reply | Ask
+
+
 class _Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
     number: _Offset
     reached: _Offset
     fresh: _Offset
     types: list[str]
     scopes: list[_ScopeRow]
-    items: list[_Unit | _Late | Reply]
+    items: list[_Item]
 
 
 class NotOurs(Exception):
@@ -82,7 +89,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     number: int
     reached: int
     fresh: int
-    items: Sequence[UnitSaid | Reply]
+    items: Sequence[UnitSaid | Reply | Ask]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -116,7 +123,7 @@ class Writing:
         self._scopes: list[_ScopeRow] = []
         self._scope_rows: dict[int, int] = {}
         self._kept: list[Scope] = []
-        self._items: list[_Unit | _Late | Reply] = []
+        self._items: list[_Item] = []
         self.size_bytes = 0
         self.durable = 0
 
@@ -134,6 +141,10 @@ class Writing:
         """Add a reply."""
         self.size_bytes += len(body) + len(call) + 16
         self._items.append(Reply(to, call, body))
+
+    def ask(self) -> None:
+        """Add that we have missed something."""
+        self._items.append(Ask())
 
     def finish(self, sender: int, number: int) -> bytes:
         """Return the message."""
@@ -196,10 +207,8 @@ class Reader:
         return Message(body.number, body.reached, body.fresh, items)
 
     @staticmethod
-    def _item(
-        item: _Unit | _Late | Reply, types: list[str], scopes: list[Scope]
-    ) -> UnitSaid | Reply:
-        if isinstance(item, Reply):
+    def _item(item: _Item, types: list[str], scopes: list[Scope]) -> UnitSaid | Reply | Ask:
+        if isinstance(item, (Reply, Ask)):
             return item
         if isinstance(item, _Late):
             kind, scope, body = item.event

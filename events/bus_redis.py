@@ -3,7 +3,8 @@
 A shell around :mod:`events.sequence` (what may be given to the hub), :mod:`events.outbox` (what is
 to be said) and :mod:`events.redis_links` (the connections). Redis is never the truth. What it
 loses is found missing and read from the log; while it is gone, each second's look at the log's
-head takes its place: events are late by that, and there are no deltas of other nodes.
+head takes its place: events are late by that, and there are no deltas of other nodes. Whoever is
+back asks for what streams by then, so that no text keeps a hole.
 
 Our own units need nobody: their completions ran before they come here, and they go on to the hub
 at once unless an earlier offset of another node is still to come.
@@ -17,10 +18,11 @@ from typing import Final
 import structlog
 
 from events.bus import Receiver
-from events.bus_messages import VERSION, NotOurs, Reader, Reply, UnitSaid, sender_of
+from events.bus_messages import VERSION, Ask, NotOurs, Reader, Reply, UnitSaid, sender_of
 from events.bus_ports import BusFigures, BusPorts
 from events.log import Page
 from events.outbox import Outbox
+from events.own_texts import OwnTexts
 from events.redis_links import Listener, Speaker, connections
 from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
 from events.types import Committed, Ephemeral
@@ -71,6 +73,9 @@ class RedisBus:
         self._speaker = Speaker(self._pool, channel, self._outbox)
         self._listener = Listener(self._pool, channel, self._heard)
         self._reader = Reader()
+        self._texts = OwnTexts()
+        self._asked = False
+        self._made_up = (0, 0)
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -123,6 +128,7 @@ class RedisBus:
 
     def send(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Send the events of one unit, then its ephemeral ones, here and to all nodes."""
+        self._texts.note(events, after)
         self._outbox.unit(events, after)
         self._speaker.wake()
         self._sequencer.send(events, after, self._loop.time())
@@ -130,6 +136,7 @@ class RedisBus:
 
     def send_ephemeral(self, event: Ephemeral) -> None:
         """Send an ephemeral event, here and to all nodes."""
+        self._texts.note((), (event,))
         self._outbox.unit((), (event,))
         self._speaker.wake()
         self._sequencer.send_ephemeral(event, self._loop.time())
@@ -166,10 +173,12 @@ class RedisBus:
                 self._take(source, item, now)
         self._watch()
 
-    def _take(self, source: Source, item: UnitSaid | Reply, now: float) -> None:
+    def _take(self, source: Source, item: UnitSaid | Reply | Ask, now: float) -> None:
         try:
-            if not isinstance(item, Reply):
+            if isinstance(item, UnitSaid):
                 self._sequencer.unit(source, item.events, item.after, now)
+            elif isinstance(item, Ask):
+                self._asked = True
             elif item.to == self._token:
                 self._ports.on_reply(item.call, item.body)
         except Exception:  # a bug of who is told; it must not keep others from what follows
@@ -186,9 +195,23 @@ class RedisBus:
     async def _look(self) -> None:
         while True:
             self.note_head(self._ports.head())
+            self._make_up()
             self._outbox.beat()
             self._speaker.wake()
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _make_up(self) -> None:
+        """Ask for what we missed, and say again what others have. Once a second at most."""
+        times = (self._listener.times, self._speaker.times)
+        if self.connected and times != self._made_up:
+            # What we said while nobody carried it, others miss without knowing.
+            self._asked |= times[1] != self._made_up[1]
+            self._made_up = times
+            self._outbox.ask()
+        if self._asked and self._speaker.connected:
+            self._asked = False
+            for delta in self._texts.so_far():
+                self._outbox.unit((), (delta,))
 
     def _watch(self) -> None:
         """See to it that a hole is looked at when its time has come."""

@@ -73,6 +73,11 @@ class Outbox:
             piece.reply(to, call, body)
             self._grow(piece, before)
 
+    def ask(self) -> None:
+        """Put in that we have missed something."""
+        if self.is_open:
+            self._piece().ask()
+
     def beat(self) -> None:
         """See to it that there is a message, if an empty one."""
         if self.is_open and not self._pieces:

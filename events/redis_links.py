@@ -105,6 +105,7 @@ class Link:
 
     Attributes:
         connected: whether it works, as far as is known.
+        times: how often it began to.
         lost: how often it did and then did not.
     """
 
@@ -112,6 +113,7 @@ class Link:
 
     def __init__(self, pool: ConnectionPool, channel: str) -> None:
         self.connected = False
+        self.times = 0
         self.lost = 0
         self._pool = pool
         self._channel = channel
@@ -144,6 +146,7 @@ class Link:
 
     def _works(self) -> None:
         self._pauses.forget()
+        self.times += 1
         self.connected, self._told = True, False
         log.info("bus.connected", link=self.name)
 

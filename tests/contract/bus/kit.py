@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import msgspec
+
 from events.bus import Bus, Receiver
 from events.bus_ports import BusPorts
 from events.bus_redis import RedisBus
-from events.payloads import LlmDelta, StepStarted
+from events.payloads import StepStarted
 from events.sequence import PATIENCE_S
-from events.types import Committed, Ephemeral, Scope, ephemeral
+from events.types import Committed, Ephemeral, Scope
 from tests.unit.events.fakes import MemoryLog, scope_of
 
 M1 = scope_of(mission="m1")
@@ -58,6 +60,16 @@ class Ear:
         """Note a reply."""
         self.heard.append(call.encode() + b"=" + body)
 
+    def shown(self) -> dict[str, str]:
+        """Return the text that a client shows of each mission, of one stream each."""
+        shown: dict[str, str] = {}
+        for body in self.heard:
+            if isinstance(body, bytes):
+                params = msgspec.json.decode(body)["params"]
+                text = shown.get(params["mission_id"], "")[: params["data"]["at"]]
+                shown[params["mission_id"]] = text + params["data"]["text"]
+        return shown
+
     @property
     def offsets(self) -> list[int]:
         """The offsets alone."""
@@ -79,8 +91,8 @@ class SharedLog(MemoryLog):
 
 
 def delta(scope: Scope = M1) -> Ephemeral:
-    """Make a delta that is like no other."""
-    return ephemeral(LlmDelta(step="1", attempt=1, at=0, text=f"{next(_texts)}"), scope, 0.0)
+    """Make an ephemeral event that is like no other, and of no stream: it is never made up for."""
+    return Ephemeral("said", scope, b"said %d" % next(_texts))
 
 
 @dataclass(slots=True)

@@ -7,8 +7,11 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
-from tests.contract.bus.kit import WITHIN_S, Cluster, Hole, delta, until
+from events.payloads import StepFailed
+from tests.contract.bus.kit import M1, WITHIN_S, Cluster, Hole, delta, until
 from tests.rig.redis import OwnRedis, own_redis
+from tests.unit.events import fakes
+from tests.unit.events.fakes import scope_of
 
 
 @pytest.fixture
@@ -215,6 +218,39 @@ async def test_our_own_units_are_not_taken_from_the_log(cluster: Cluster) -> Non
     node.bus.send(ours, [said])
     await until(lambda: node.ear.events == [*others, *ours, *later])
     assert node.ear.heard == [1, 2, 3, said.body, 4]
+
+
+async def test_who_comes_late_is_told_the_text_so_far(cluster: Cluster) -> None:
+    """What streams by then, and what goes on behind it; nothing of a step that is over."""
+    cluster.patience_s = WITHIN_S
+    here = await cluster.node()
+    for at, text in enumerate("abc"):
+        here.bus.send_ephemeral(fakes.delta(M1, at, text))
+    over = scope_of(mission="m2")
+    here.bus.send_ephemeral(fakes.delta(over, 0, "over"))
+    failed = StepFailed(step="1", kind="llm", name="m", error={}, will_retry=False)
+    here.bus.send([cluster.log.commit(failed, over)], ())
+    told = len(here.ear.heard)
+    late = await cluster.node()
+    await until(lambda: late.ear.shown() == {"m1": "abc"})
+    here.bus.send_ephemeral(fakes.delta(M1, 3, "d"))
+    await until(lambda: late.ear.shown() == {"m1": "abcd"})
+    assert len(here.ear.heard) == told + 1
+
+
+async def test_a_text_has_no_hole_after_redis_was_away(redis: OwnRedis, frail: Cluster) -> None:
+    """What streamed meanwhile is made up for."""
+    here, there = await frail.node(), await frail.node()
+    here.bus.send_ephemeral(fakes.delta(M1, 0, "a"))
+    await until(lambda: len(there.ear.heard) == 1)
+    await asyncio.to_thread(redis.stop)
+    here.bus.send_ephemeral(fakes.delta(M1, 1, "b"))
+    await until(lambda: not any(bus.connected for bus in frail.buses))
+    await asyncio.to_thread(redis.start)
+    await until(lambda: all(bus.connected for bus in frail.buses))
+    here.bus.send_ephemeral(fakes.delta(M1, 2, "c"))
+
+    await until(lambda: there.ear.shown() == {"m1": "abc"})
 
 
 async def test_a_log_that_fails_is_read_again(cluster: Cluster) -> None:
