@@ -148,8 +148,12 @@ class Person:
         asyncio.get_running_loop().call_later(delay_s, line.connection.transport.abort)
 
     def repeated(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Return what is different in a call that is made again."""
-        return {}
+        """Return what is different in a call that is made again.
+
+        A mission is not followed then: its events come by our own topics, and some of them came
+        before, perhaps, on a connection that is lost by now.
+        """
+        return {"subscribe": False} if method == "mission.submit" else {}
 
     def _sent(self, method: str) -> None:
         self._shared.place.notice(f"sent {method}")

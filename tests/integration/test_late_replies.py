@@ -7,7 +7,7 @@ than the log.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +133,14 @@ async def _nobody_comes(_: object) -> Caller | None:
     return None
 
 
+def is_a(said: dict[str, Any], event_type: str) -> bool:
+    """Whether it is an event of a type."""
+    return bool(said.get("params", {}).get("type") == event_type)
+
+
 def is_end(said: dict[str, Any]) -> bool:
     """Whether it is a mission's last event."""
-    return bool(said.get("params", {}).get("type") == "mission.completed")
+    return is_a(said, "mission.completed")
 
 
 @pytest.mark.parametrize("events", [0, 1, 3, 100])
@@ -164,6 +169,30 @@ async def test_a_late_reply_does_not_replay_what_is_subscribed(tmp_path: Path) -
         await line.find(is_end)
         offsets = [each["offset"] for each in line.events()]
         assert offsets == sorted(set(offsets))
+
+
+async def test_a_repeated_submit_waits_for_what_other_nodes_committed(tmp_path: Path) -> None:
+    """Its mission may be another node's, and not known here yet; it is followed all the same."""
+    async with late(tmp_path, 0) as (running, line):
+        submit = {"mission": "ask me my name", "idempotency_key": "k"}
+        first = await line.call("mission.submit", **submit, subscribe=False)
+        asked: list[str] = []
+        real = running.services.tower.snapshot
+
+        async def others() -> None:
+            asked.append("others")
+
+        def snapshot(topics: Sequence[str]) -> list[JsonObject]:
+            return real(topics) if asked else []
+
+        running.services.hub.others = others
+        running.services.tower.snapshot = snapshot  # type: ignore[method-assign]
+        again = await line.call("mission.submit", **submit)
+        assert again["result"] == first["result"] | {"duplicate": True}
+        raised = await line.find(lambda said: is_a(said, "interrupt.raised"))
+        interrupt_id = raised["params"]["data"]["interrupt_id"]
+        await line.call("clarify", clarification_id=interrupt_id, answer="Ada")
+        await line.find(is_end)
 
 
 async def test_a_late_reply_without_a_subscription_is_only_a_reply(tmp_path: Path) -> None:
