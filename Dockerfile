@@ -9,7 +9,7 @@ COPY control_tower control_tower
 COPY events events
 COPY server server
 COPY static static
-RUN /opt/tower/bin/pip install --no-cache-dir --constraint constraints.txt ".[llm,postgres,redis]"
+RUN /opt/tower/bin/pip install --no-cache-dir --constraint constraints.txt ".[llm,postgres]"
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home tower \
