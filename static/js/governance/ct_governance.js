@@ -54,13 +54,14 @@ function waits() {
 
 /** The page in a sentence each. */
 function summary() {
-  const { alignment = [], summary: tools = {} } = dashboard.value ?? {};
+  const { alignment = [], summary: tools = {}, unanswered = [] } = dashboard.value ?? {};
   const violated = alignment.filter((/** @type {any} */ one) => one.status === "violated").length;
   const bad = (tools.unhealthy ?? 0) + (tools.degraded ?? 0);
   return html`<ul class="sheet-summary">
     ${sign(pending(questions.value).length ? "hand" : "check", waits())}
     ${alignment.length ? sign(violated ? "cross" : "check", violated ? `${counted(violated, "promise")} broken` : "No promise is broken") : ""}
     ${dashboard.value ? sign(bad ? "hand" : "check", bad ? `${counted(bad, "tool")} ${bad === 1 ? "needs" : "need"} attention` : "No tool needs attention") : ""}
+    ${unanswered.length ? sign("cross", `No answer from ${unanswered.join(", ")}: what only they know is missing`) : ""}
   </ul>`;
 }
 
