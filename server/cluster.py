@@ -25,6 +25,7 @@ from events.bridge import Bridge
 from events.bus import Receiver
 from events.bus_ports import BusPorts
 from events.hub import Hub
+from events.types import Committed
 from server import told
 from server.figures.cluster_oversight import ClusterOversight
 from server.figures.cluster_status import ClusterStatus
@@ -185,6 +186,7 @@ class Cluster:
         told.hear(member.calls, services)
         oversight = ClusterOversight(services, member.store, member.nodes, member.calls)
         services.oversight = oversight
+        overview.counts.ran_here = self.ran_here
         status = ClusterStatus(overview.part, self._role.value, member.nodes, member.calls)
         services.status = status.status
         await member.roster.read(member.store)
@@ -192,6 +194,10 @@ class Cluster:
         if self._role.runs_missions:
             self._adoption.start()
         self._stewardship.start()
+
+    def ran_here(self, event: Committed) -> bool:
+        """Return whether an event is of a user who is at home with us."""
+        return event.scope.user_id in self._residents
 
     async def leave(self) -> None:
         """Take nobody over any more."""

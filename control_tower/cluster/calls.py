@@ -119,6 +119,7 @@ class _Waiting:
     letter: bytes
     ack: Ack | None
     reply: asyncio.Future[JsonObject]
+    since: float
 
 
 class Calls:
@@ -151,8 +152,12 @@ class Calls:
         self._loop = asyncio.get_running_loop()
 
     async def replied(self, within_s: float) -> None:
-        """Return once all calls of ours that are under way now have their replies, or in time."""
-        replies = [waiting.reply for waiting in self._waiting.values()]
+        """Return once all calls of ours that are under way now have their replies, or in time.
+
+        Left out are those that take longer than that, such as an erasure.
+        """
+        young = self._loop.time() - within_s
+        replies = [each.reply for each in self._waiting.values() if each.since >= young]
         if replies:
             await asyncio.wait(replies, timeout=within_s)
 
@@ -183,11 +188,12 @@ class Calls:
             Unavailable: ``unknown`` after ``timeout_s``, or when something broke there.
         """
         called = _Called(next(self._ids), method, _raw(arguments), ack is not None)
-        waiting = _Waiting(to, _encode(called), ack, self._loop.create_future())
+        now = self._loop.time()
+        waiting = _Waiting(to, _encode(called), ack, self._loop.create_future(), now)
         self._waiting[called.id] = waiting
         try:
             self._post.send(to, waiting.letter)
-            return await self._reply(called.id, waiting, self._loop.time() + timeout_s)
+            return await self._reply(called.id, waiting, now + timeout_s)
         finally:
             self._waiting.pop(called.id, None)
             if waiting.reply.done() and not waiting.reply.cancelled():

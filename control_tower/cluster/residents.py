@@ -27,7 +27,7 @@ class Residents:
     def __len__(self) -> int:
         return len(self._here)
 
-    def __contains__(self, user_id: str) -> bool:
+    def __contains__(self, user_id: str | None) -> bool:
         """Whether a user is here, as far as that is known without a look."""
         return user_id in self._here
 

@@ -1,6 +1,6 @@
 """Figures of this process: counted as events pass, and asked of the parts when somebody looks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,14 +15,25 @@ from events.types import Committed, Ephemeral
 from server.figures.mission_line import say_ended
 
 
+def _here(_: Committed) -> bool:
+    """Say of every mission that it ran here: there is no other node."""
+    return True
+
+
 @dataclass(slots=True)
 class Counts:
-    """What happened in this process since it started; ``used`` is what models' turns used."""
+    """What was published in this process since it started.
+
+    Attributes:
+        used: what models' turns used.
+        ran_here: whether an event is of a mission of this node, so that one node tells its end.
+    """
 
     events: int = 0
     missions: int = 0
     ephemeral: int = 0
     used: ResourceUsage = field(default_factory=ResourceUsage)
+    ran_here: Callable[[Committed], bool] = _here
 
     def take(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Count a unit."""
@@ -31,7 +42,8 @@ class Counts:
         for event in events:
             if event.type in TERMINAL_TYPES:
                 self.missions += 1
-                say_ended(event)
+                if self.ran_here(event):
+                    say_ended(event)
 
 
 ONE_CALL = ResourceUsage(llm_calls=1)

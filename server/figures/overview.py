@@ -10,12 +10,16 @@ from server.wire.ws import Sockets
 
 
 class Overview:
-    """Everything at a glance, for operators and viewers."""
+    """Everything at a glance, for operators and viewers.
+
+    Attributes:
+        counts: of this process.
+    """
 
     def __init__(self, services: Services, sockets: Sockets, counts: Counts) -> None:
         self._services = services
         self._sockets = sockets
-        self._counts = counts
+        self.counts = counts
         self._throughput = Throughput(sockets.now(), self._counted())
 
     def note(self) -> None:
@@ -40,7 +44,7 @@ class Overview:
 
     def _counted(self) -> dict[str, int]:
         return {
-            "events": self._counts.events,
+            "events": self.counts.events,
             "deliveries": self._services.hub.figures().written.deliveries,
-            "missions": self._counts.missions,
+            "missions": self.counts.missions,
         }

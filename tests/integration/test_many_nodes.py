@@ -174,6 +174,22 @@ async def test_a_session_is_renamed_and_erased_through_any_node(cluster: Cluster
         assert (await http.get(f"{first}{path}")).status_code == 404
 
 
+async def test_one_node_tells_of_a_missions_end(cluster: Cluster) -> None:
+    """Its home; whoever gathers the logs of all finds one line a mission."""
+    async with AsyncExitStack() as stack:
+        await at_home(cluster, "fay")
+        ws = await joined(stack, cluster.nodes[1], "fay")
+        ack = await ws.call("mission.submit", mission="calculate 5 + 5")
+        await ws.ended()
+    lines = [
+        line
+        for node in cluster.nodes
+        for line in node.log.read_text().splitlines()
+        if "mission.ended" in line and ack["mission_id"] in line
+    ]
+    assert len(lines) == 1
+
+
 async def test_the_status_is_that_of_all_nodes(cluster: Cluster) -> None:
     """Whichever is asked: who there is, and the clients of each."""
     async with AsyncExitStack() as stack:
