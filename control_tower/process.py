@@ -57,6 +57,7 @@ class Process:
         recovering: its process died while it ran; the next start says so.
         run: its program in memory, None before the start and after a park.
         begun: steps whose effect was begun in this life of the process.
+        owed: steps that were cut, whose reservations the account holds until they are charged.
         has_slot, in_gate, queued: what it holds of the scheduler's, committed or not.
         effective: the priority with which its slot was granted, kept over a preemption.
         yielding: why it is to give its slot up at its next call, if it is.
@@ -75,6 +76,7 @@ class Process:
     watchers: list["asyncio.Future[None]"] = field(default_factory=list)
     recovering: bool = False
     begun: set[str] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
     has_slot: bool = False
     effective: Priority | None = None
     in_gate: bool = False

@@ -127,7 +127,7 @@ class Residence:
         """A mission leaves memory at rest; one alarm stands for all of its own."""
         pcb = process.pcb
         self.rested_as(pcb)
-        self.budget.rested(pcb)
+        self.budget.rested(process)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
                 self.timers.cancel(Alarm(pcb.pid, WAKE, record.step))
@@ -162,7 +162,8 @@ class Residence:
         cut: list[ResourceUsage] = []
         for record in process.journal.open.values() if process.journal else ():
             if record.reserved is not None:
-                (in_flight if record.step in process.begun else cut).append(record.reserved)
+                held = record.step in process.begun or record.step in process.owed
+                (in_flight if held else cut).append(record.reserved)
         self.budget.close(process.pcb, in_flight, cut)
 
     def ring(self, alarm: Alarm) -> None:

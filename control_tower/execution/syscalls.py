@@ -95,6 +95,9 @@ class Effects(Protocol):
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used and free what was reserved."""
 
+    def settle_cut(self, p: Proposal, record: StepRecord) -> None:
+        """Charge an attempt in full of which nobody will learn the outcome."""
+
 
 @dataclass(slots=True, frozen=True)
 class Syscalls:
@@ -159,7 +162,7 @@ class Syscalls:
         if call.step in p.process.begun:
             return
         if record.reserved is not None:
-            self.effects.settle(p, ResourceUsage(), record.reserved)
+            self.effects.settle_cut(p, record)
         if call.repeatable:
             self._attempt(p, call, _next_attempt(p, record))
         else:
@@ -172,7 +175,7 @@ class Syscalls:
         if started and call.step in p.process.begun:
             return
         if record.reserved is not None:
-            self.effects.settle(p, ResourceUsage(), record.reserved)
+            self.effects.settle_cut(p, record)
             record = msgspec.structs.replace(record, reserved=None)
         if started and not record.idempotent:
             self.questions.doubt(p, record, "cut by a restart")

@@ -21,7 +21,7 @@ from control_tower.questions import Questions
 from control_tower.quota.accounts import LIMITS, NOTHING, Account, MustWait, OverLimit, QuotaWarning
 from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.quota.user_accounts import UserAccounts
-from control_tower.records import ProcessControlBlock
+from control_tower.records import ProcessControlBlock, StepRecord
 from control_tower.states import Outcome
 from control_tower.unit import Commit
 from events.payloads import QuotaExceeded, QuotaExtended, QuotaWarned
@@ -87,10 +87,37 @@ class Budget:
             if pcb.pid in self.accounts:
                 self.accounts[pcb.pid].cover()
 
-    def rested(self, pcb: ProcessControlBlock) -> None:
-        """A mission without relatives has left memory: its account can be opened again."""
+    def rested(self, process: Process) -> None:
+        """A mission has left memory. Without relatives its account can be opened again."""
+        pcb = process.pcb
         if pcb.parent_pid is None and not pcb.children:
             self.accounts.pop(pcb.pid, None)
+        elif (account := self.find(pcb)) is not None:
+            for reserved in _cut(process):
+                account.release(reserved)
+        process.owed.clear()
+
+    def owe(self, process: Process) -> None:
+        """Hold what calls had reserved that were cut, until the program comes to them again.
+
+        They will be charged in full; until then nobody else may have it. To be asked before a
+        program is run again.
+        """
+        account = self.find(process.pcb)
+        for record in process.journal.open.values() if process.journal else ():
+            step = record.step
+            if record.reserved is None or step in process.effects:
+                continue
+            if account is not None and step not in process.begun and step not in process.owed:
+                account.hold(record.reserved)
+            process.owed.add(step)
+
+    def settle_cut(self, p: Proposal, record: StepRecord) -> None:
+        """Charge an attempt in full of which nobody will learn the outcome."""
+        reserved = record.reserved or NOTHING
+        held = reserved if record.step in p.process.owed else NOTHING
+        p.process.owed.discard(record.step)
+        self.settle(p, held, reserved)
 
     def carve(self, parent: ProcessControlBlock, pid: str, quota: ResourceQuota) -> ResourceQuota:
         """Open a child's own account out of its parent's; return what it got.
@@ -285,6 +312,12 @@ class Budget:
                 resource = name.removeprefix("max_")
                 used = getattr(account.used, resource)
             p.event(QuotaExtended(resource=resource, used=used, limit=new))
+
+
+def _cut(process: Process) -> list[ResourceUsage]:
+    """Return what calls had reserved that were cut and are held to be charged."""
+    records = process.journal.open.values() if process.journal else ()
+    return [each.reserved for each in records if each.reserved and each.step in process.owed]
 
 
 def _higher(quota: ResourceQuota, other: ResourceQuota) -> ResourceQuota:

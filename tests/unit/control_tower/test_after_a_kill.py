@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from control_tower.execution.calls import FunctionCall, Kind
 from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import InterruptKind, StepRecord
 from control_tower.store import InlineStore
 from events.types import Committed, Ephemeral
@@ -194,6 +196,39 @@ def test_the_end_of_a_family_releases_only_what_this_life_holds() -> None:
         tower = world.tower._a
         assert tower.budget.accounts == {}
         assert tower.memory.processes == {}
+
+    world.run(scenario)
+
+
+def test_what_dead_calls_may_have_used_is_nobody_elses() -> None:
+    """Two in doubt have used up a quota of two: neither is made again before a person is asked."""
+    world = Lives()
+    begun: list[int] = []
+
+    async def effect(seconds: float) -> str:
+        begun.append(world.lives)
+        return await world.hang_once(seconds)
+
+    async def main(ctx: Context) -> str:
+        async def one(branch: Context) -> None:
+            spent = ResourceUsage(tool_calls=1)
+            request = FunctionCall(effect, (1,), idempotent=True, reserve=spent)
+            await branch.call(Kind.STEP, "long", [1], [1], request)
+
+        await ctx.parallel(one, one)
+        return "both"
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        pid = await world.submit(quota=ResourceQuota(max_tool_calls=2))
+        await asyncio.sleep(1)
+        assert begun == [1, 1]
+        await world.restart()
+        mission = await world.settled(pid)
+        assert begun == [1, 1]
+        assert mission["usage"]["tool_calls"] == 2
+        assert len(mission["pending_interrupts"]) == 2
 
     world.run(scenario)
 
