@@ -23,6 +23,9 @@ LOOK_S = 0.05
 WAKE_S = 30.0
 BURIED_S = 40.0
 AGAIN_S = 0.2
+GIVE_UP = 10
+"""Starts in a row that fail, after which nothing is waited for."""
+
 AT_HOMES = 0.85
 """How often who is lost is somebody's home: one that came back has nobody until others die."""
 
@@ -112,7 +115,7 @@ class Cluster:
     async def ws_url(self) -> str:
         """Return where `/ws` is of any node that is up, as a load balancer chooses."""
         while not (up := self._up()):
-            await asyncio.sleep(LOOK_S)
+            await self._look_again()
         return self.random.choice(up).tower.ws_url
 
     def notice(self, what: str) -> None:
@@ -136,12 +139,21 @@ class Cluster:
 
     async def _until_up(self, member: Member) -> None:
         while not member.up:
-            await asyncio.sleep(LOOK_S)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Wait a little; nobody is waited for who can't come."""
+        await asyncio.sleep(LOOK_S)
+        for keeping in self._keeping:
+            if keeping.done() and not self._stopping:
+                keeping.result()
 
     async def _keep(self, member: Member) -> None:
         while not self._stopping:
             await member.live()
             self._judge_end(member, member.codes[-1])
+            if member.codes[-GIVE_UP:] == [1] * GIVE_UP:
+                raise AssertionError(f"a node can't start: {self.wrong[-1:]}")
             await asyncio.sleep(member.absence_s)
             member.absence_s, member.doomed = AGAIN_S, False
 
@@ -224,7 +236,7 @@ class Cluster:
     async def _victim(self) -> Member:
         """Return a node that is not the only one that is up; mostly one where users are at home."""
         while len(up := self._up()) < 2:
-            await asyncio.sleep(LOOK_S)
+            await self._look_again()
         urls = await asyncio.to_thread(self._rows, _HOMES)
         homes = [member for member in up if member.tower.url in urls]
         return self.random.choice(homes if homes and self.random.random() < AT_HOMES else up)
