@@ -31,8 +31,9 @@ from tests.rig.redis import own_redis
 
 USERS = 8
 AT_ONCE = 3
-TOKENS = 100
 SETTLE_S = 60.0
+STARTED_S = 4.0
+"""After which a node has nothing left to do of its start."""
 ALL = 0.998
 """Of the bytes of one watcher, what others have at least: nodes may place a delta behind another
 event, whose offset has a digit more."""
@@ -98,8 +99,8 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
-async def missions(port: int, count: int) -> tuple[float, int]:
-    """Let each user run so many missions over a connection of theirs; return seconds and frames."""
+async def missions(port: int, count: int, tokens: int) -> tuple[float, int]:
+    """Let each user run so many missions over a connection of theirs; return seconds and deltas."""
     async with AsyncExitStack() as stack:
         clients, readers = [], []
         for number in range(USERS):
@@ -113,14 +114,14 @@ async def missions(port: int, count: int) -> tuple[float, int]:
             clients.append(Client(socket))
             readers.append(asyncio.create_task(clients[-1].read()))
         began = time.perf_counter()
-        await asyncio.gather(*(burst(one, count, TOKENS, AT_ONCE) for one in clients))
+        await asyncio.gather(*(burst(one, count, tokens, AT_ONCE) for one in clients))
         took_s = time.perf_counter() - began
         for reader in readers:
             reader.cancel()
     return took_s, sum(client.tokens for client in clients)
 
 
-async def watched(port: int, count: int, watchers: int) -> tuple[float, int]:
+async def watched(port: int, count: int, tokens: int, watchers: int) -> tuple[float, int]:
     """Do the same before watchers of everything; return seconds, and deliveries to watchers."""
     asked = [str(port), str(watchers), WATCH, '"result"']
     crowd = Child(python("fanout.clients", *asked))
@@ -128,8 +129,8 @@ async def watched(port: int, count: int, watchers: int) -> tuple[float, int]:
     try:
         head = await _head(port)
         began = time.perf_counter()
-        _, tokens = await missions(port, count)
-        frames = tokens + await _head(port) - head
+        _, deltas = await missions(port, count, tokens)
+        frames = deltas + await _head(port) - head
         wait_until(
             lambda: int(crowd.ask("?")) >= ALL * watchers * int(probe.ask("?")),
             SETTLE_S,
@@ -150,20 +151,20 @@ async def _head(port: int) -> int:
 def measure(setup: Setup, port: int, machine: Machine, options: argparse.Namespace) -> list[str]:
     """Return the setup's row of the table."""
     count = options.missions // USERS
-    time.sleep(1)
+    time.sleep(STARTED_S)
     before = machine.used()
     time.sleep(options.idle_s)
     idle = machine.used().since(before).nodes / options.idle_s / setup.processes
-    asyncio.run(missions(port, max(count // 5, AT_ONCE)))
+    asyncio.run(missions(port, max(count // 5, AT_ONCE), options.tokens))
     rates, used = [], []
     for _ in range(options.rounds):
         before = machine.used()
-        took_s, _ = asyncio.run(missions(port, count))
+        took_s, _ = asyncio.run(missions(port, count, options.tokens))
         used.append(machine.used().since(before))
         rates.append(count * USERS / took_s)
     cost = sorted(used, key=lambda one: one.nodes)[len(used) // 2]
     before = machine.used()
-    took_s, deliveries = asyncio.run(watched(port, count, options.watchers))
+    took_s, deliveries = asyncio.run(watched(port, count, options.tokens, options.watchers))
     extra = machine.used().since(before).nodes - cost.nodes
     done = count * USERS
     return [
@@ -208,6 +209,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--missions", type=int, default=400, help="of each round")
+    parser.add_argument("--tokens", type=int, default=100, help="streamed by each mission")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--watchers", type=int, default=50)
     parser.add_argument("--idle-s", type=float, default=8.0)
@@ -223,7 +225,7 @@ def main() -> None:
         "deliveries/s",
         "node CPU\nµs a delivery",
         "idle node\n% of a core",
-        title=f"Missions of {TOKENS} tokens, {USERS} users, {USERS * AT_ONCE} at once; "
+        title=f"Missions of {options.tokens} tokens, {USERS} users, {USERS * AT_ONCE} at once; "
         f"{options.watchers} watchers of everything",
     )
     database = OwnServer(durable=True)

@@ -245,7 +245,9 @@ class Cluster:
         users = await asyncio.to_thread(self._rows, _USERS, victim.tower.url)
         self.ledger.keep_seen()
         victim.up, victim.doomed = False, True
-        self.losses.append(Loss(how, tuple(str(user) for user in users)))
+        loss = Loss(how, tuple(str(user) for user in users))
+        self.losses.append(loss)
+        self.ledger.write("lost", how=how, users=loss.users, at=loss.at)
         victim.tower.signal(number)
 
     def _rows(self, query: str, *values: str) -> list[object]:

@@ -59,6 +59,7 @@ class Weather:
 
     def __init__(self, cluster: Cluster, plan: Plan, random: Random) -> None:
         self.counts: Counter[str] = Counter()
+        self._ledger = cluster.ledger
         self._random = random
         self._nodes = self._shuffled(
             (cluster.kill, plan.kills),
@@ -83,7 +84,9 @@ class Weather:
     async def _suffer(self, faults: Sequence[Fault], between_s: tuple[float, float]) -> None:
         for fault in faults:
             await asyncio.sleep(self._random.uniform(*between_s))
-            self.counts[getattr(fault, "__name__", "?").replace("_", " ")] += 1
+            name = getattr(fault, "__name__", "?").replace("_", " ")
+            self.counts[name] += 1
+            self._ledger.write("fault", name=name, at=time.time())
             await fault()
 
 
@@ -143,6 +146,7 @@ def _sum_up(verdict: Verdict, cluster: Cluster, weather: Weather, log: Log) -> N
     verdict.figures |= {f"faults: {name}": count for name, count in weather.counts.items()}
     verdict.figures |= {f"ended by itself with {code}": n for code, n in cluster.ends.items()}
     waits = sorted(takeovers_s(cluster.losses, [event for event, _ in log]))
+    cluster.ledger.write("takeovers", waits_s=waits)
     verdict.figures["takeovers measured"] = len(waits)
     if waits:
         verdict.figures["takeover, median, ms"] = round(waits[len(waits) // 2] * 1000)

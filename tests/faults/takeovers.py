@@ -28,20 +28,26 @@ class Loss:
 
 
 def takeovers_s(losses: Sequence[Loss], events: Sequence[Event]) -> Iterator[float]:
-    """Yield for each loss how long the last of its users waited; not for one without users."""
-    for loss in losses:
+    """Yield for each loss how long the last of its users waited; not for one without users.
+
+    Who was taken over, and lost that home too before anything had happened there, waits for the
+    second takeover: a user's wait begins with the last loss before it ends.
+    """
+    for place, loss in enumerate(losses):
         waits = [
-            at - loss.at for at in (_next_of(user, loss.at, events) for user in loss.users) if at
+            wait for user in loss.users if (wait := _wait(user, loss, losses[place + 1 :], events))
         ]
         if waits:
             yield max(waits)
 
 
-def _next_of(user_id: str, since: float, events: Sequence[Event]) -> float | None:
-    for event in events:
-        if event["user_id"] == user_id and (at := made_at(event)) > since:
-            return at
-    return None
+def _wait(user_id: str, loss: Loss, later: Sequence[Loss], events: Sequence[Event]) -> float | None:
+    """Return a user's wait in seconds; None where it did not end, or not with this takeover."""
+    made = (made_at(event) for event in events if event["user_id"] == user_id)
+    end = next((at for at in made if at > loss.at), None)
+    if end is None or any(user_id in each.users and each.at < end for each in later):
+        return None
+    return end - loss.at
 
 
 def made_at(event: Event) -> float:

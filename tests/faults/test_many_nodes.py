@@ -60,6 +60,13 @@ def test_a_takeover_lasts_until_the_last_user_goes_on() -> None:
         Loss("killed", ("ann", "bob"), midnight + 4),
         Loss("killed", (), midnight + 5),
         Loss("killed", ("nobody",), midnight + 5),
-        Loss("asleep", ("ann",), midnight),
     ]
-    assert list(takeovers_s(losses, events)) == [5.5, 1.0]
+    assert list(takeovers_s(losses, events)) == [5.5]
+
+
+def test_a_wait_begins_with_the_last_loss_before_it_ends() -> None:
+    """Whose second home is lost, too, before it did anything, is taken over once, but later."""
+    midnight = 1_767_225_600.0
+    losses = [Loss("killed", ("ann", "bob"), midnight), Loss("killed", ("ann",), midnight + 10)]
+    events = [event("bob", 9), event("ann", 21)]
+    assert list(takeovers_s(losses, events)) == [9.0, 11.0]
