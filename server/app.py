@@ -157,9 +157,7 @@ async def running(
         SchemaTooNew: when a newer version made it.
         AppLoadError: when an app can't be imported.
         RegistrationError: when the settings describe an MCP server wrongly.
-        SettingsError: when a driver that they need is not installed.
     """
-    parts.check_drivers(settings)
     registry = parts.load_registry([*settings.apps, *apps])
     counts = Counts()
     # The hub needs the open store, and the store somebody to publish to: nothing is committed

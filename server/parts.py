@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import html
 import importlib
-import importlib.util
 import os
 from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -55,16 +54,6 @@ def postgres() -> ModuleType:
         raise SettingsError(
             f"TOWER_DATABASE_URL needs the driver: {install_command('postgres')}"
         ) from None
-
-
-def check_drivers(settings: Settings) -> None:
-    """Check that the bus has its driver, before anybody is told that this node is there.
-
-    Raises:
-        SettingsError: when it is not installed.
-    """
-    if settings.redis_url is not None and importlib.util.find_spec("redis") is None:
-        raise SettingsError(f"TOWER_REDIS_URL needs the driver: {install_command('redis')}")
 
 
 async def open_store(

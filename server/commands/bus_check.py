@@ -1,25 +1,19 @@
 """A look at the Redis that the settings name."""
 
 from server.commands.diagnosis import Diagnosis
-from server.parts import check_drivers
-from server.settings import Settings, SettingsError
 
 WHAT = "Redis"
 PATIENCE_S = 3.0
 
 
-def examine_bus(settings: Settings) -> Diagnosis:
+def examine_bus(redis_url: str) -> Diagnosis:
     """Say whether it answers. Without it nodes do their work all the same, if less live."""
-    try:
-        check_drivers(settings)
-    except SettingsError as error:
-        return Diagnosis(WHAT, "bad", str(error))
-    # An extra of the package, which a server that is alone does without.
+    # Late, as a server that is alone does: it takes a while, and few need it.
     from redis import Redis, RedisError  # noqa: PLC0415
 
     try:
         with Redis.from_url(
-            settings.redis_url or "",
+            redis_url,
             socket_timeout=PATIENCE_S,
             socket_connect_timeout=PATIENCE_S,
         ) as client:

@@ -77,7 +77,7 @@ def examine(settings: Settings, place: Place) -> Iterator[Diagnosis]:
     if settings.database_url is not None:
         yield examine_database(settings.database_url)
     if settings.redis_url is not None:
-        yield examine_bus(settings)
+        yield examine_bus(settings.redis_url)
     yield from _data_folder(settings.data_dir)
     try:
         holder = holder_of(settings.data_dir)
