@@ -24,7 +24,7 @@ from control_tower.store.database import DatabaseAway
 from control_tower.store.seat import Occupant
 from control_tower.store.statements import Connection
 
-RENEW_S = 2.0
+RENEW_S = 1.5
 LOOK_S = 1.0
 DEAD_S = 3.0
 """For how long a lease has been seen to be over, look after look, before its tower is buried."""

@@ -21,7 +21,7 @@ from control_tower.store.database import DatabaseBroken
 from control_tower.store.ledger import Elsewhere
 from control_tower.store.statements import Connection, Cursor
 
-LEASE_S = 8.0
+LEASE_S = 6.0
 """How long a seat is kept after its last renewal. A dead tower's missions go on within 15 s: this,
 a second look at whether it is dead (``lease.py``), and their being read."""
 
