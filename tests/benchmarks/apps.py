@@ -1,6 +1,7 @@
 """Agents for the benchmarks; served by ``tower serve tests/benchmarks/apps.py``."""
 
 import asyncio
+import time
 
 from agents import Context, agent
 
@@ -17,3 +18,16 @@ async def works(ctx: Context) -> str:
     for number in range(360):
         await ctx.step(f"s{number}", asyncio.sleep, 10, idempotent=True)
     return "worked"
+
+
+COMPUTES_S = 0.010
+"""CPU seconds of each mission of ``computes``: what parsing and checking a few answers takes."""
+
+
+@agent("computes", description="Keeps a core busy for ten milliseconds.")
+async def computes(_: Context) -> str:
+    """Do the work of an agent that does more than wait."""
+    until = time.thread_time() + COMPUTES_S
+    while time.thread_time() < until:
+        pass
+    return "done"

@@ -24,19 +24,20 @@ from tests.benchmarks.serving import serving
 
 
 class Client:
-    """One connection that counts what comes for its missions."""
+    """One connection that counts what comes for its missions, of ``agent``."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, agent: str = "echo") -> None:
         self._socket = socket
+        self._agent = agent
         self._ids = 0
         self.ended: asyncio.Queue[str] = asyncio.Queue()
         self.tokens = 0
         self.first_token: asyncio.Queue[float] = asyncio.Queue()
 
     async def submit(self, tokens: int) -> None:
-        """Submit an echo mission without waiting for the reply."""
+        """Submit a mission without waiting for the reply; ``tokens`` are an echo's."""
         self._ids += 1
-        params = {"mission": "x", "agent": "echo", "inputs": {"tokens": tokens}}
+        params = {"mission": "x", "agent": self._agent, "inputs": {"tokens": tokens}}
         request = {"jsonrpc": "2.0", "id": self._ids, "method": "mission.submit", "params": params}
         await self._socket.send(json.dumps(request))
 

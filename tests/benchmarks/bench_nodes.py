@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
 
+from tests.benchmarks import apps
+from tests.benchmarks.apps import COMPUTES_S
 from tests.benchmarks.bench_missions import Client, burst
 from tests.benchmarks.processes import Child, cpu_seconds, python, surroundings, wait_until
 from tests.benchmarks.serving import serving
@@ -31,6 +33,10 @@ from tests.rig.redis import own_redis
 
 USERS = 8
 AT_ONCE = 3
+APPS = Path(apps.__file__)
+WORKING = 240
+"""Missions of a round that keep a core busy."""
+
 SETTLE_S = 60.0
 STARTED_S = 4.0
 """After which a node has nothing left to do of its start."""
@@ -99,7 +105,7 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
-async def missions(port: int, count: int, tokens: int) -> tuple[float, int]:
+async def missions(port: int, count: int, tokens: int, agent: str = "echo") -> tuple[float, int]:
     """Let each user run so many missions over a connection of theirs; return seconds and deltas."""
     async with AsyncExitStack() as stack:
         clients, readers = [], []
@@ -111,7 +117,7 @@ async def missions(port: int, count: int, tokens: int) -> tuple[float, int]:
             hello = {"jsonrpc": "2.0", "id": 0, "method": "hello"}
             await socket.send(json.dumps(hello | {"params": {"user_id": f"user-{number}"}}))
             await socket.recv()
-            clients.append(Client(socket))
+            clients.append(Client(socket, agent))
             readers.append(asyncio.create_task(clients[-1].read()))
         began = time.perf_counter()
         await asyncio.gather(*(burst(one, count, tokens, AT_ONCE) for one in clients))
@@ -162,6 +168,10 @@ def measure(setup: Setup, port: int, machine: Machine, options: argparse.Namespa
         took_s, _ = asyncio.run(missions(port, count, options.tokens))
         used.append(machine.used().since(before))
         rates.append(count * USERS / took_s)
+    working = []
+    for _ in range(options.rounds):
+        took_s, _ = asyncio.run(missions(port, WORKING // USERS, 0, "computes"))
+        working.append(WORKING / took_s)
     cost = sorted(used, key=lambda one: one.nodes)[len(used) // 2]
     before = machine.used()
     took_s, deliveries = asyncio.run(watched(port, count, options.tokens, options.watchers))
@@ -170,6 +180,7 @@ def measure(setup: Setup, port: int, machine: Machine, options: argparse.Namespa
     return [
         setup.name,
         f"{max(rates):.0f} / {statistics.median(rates):.0f}",
+        f"{max(working):.0f} / {statistics.median(working):.0f}",
         f"{cost.nodes / done * 1000:.2f}",
         f"{cost.shared / done * 1000:.2f}",
         f"{cost.clients / done * 1000:.2f}",
@@ -188,7 +199,7 @@ def running(setup: Setup, database: OwnServer, shared: list[int]) -> Iterator[tu
         settings = {"TOWER_SEND_BUFFER_BYTES": str(1 << 28)} | setup.settings
         if setup.settings:
             settings["TOWER_DATABASE_URL"] = database.empty()
-        with serving(folder, *arguments, **settings) as (port, pid):
+        with serving(folder, *arguments, str(APPS), **settings) as (port, pid):
             if setup.processes > 1:
                 url = settings["TOWER_DATABASE_URL"]
                 wait_until(lambda: _nodes(url) == setup.processes, SETTLE_S, "all nodes")
@@ -219,6 +230,7 @@ def main() -> None:
     table = Table(
         "",
         "missions/s\nbest / median",
+        f"the same, each with\n{COMPUTES_S * 1000:.0f} ms of Python",
         "node CPU\nms a mission",
         "database, bus\nms a mission",
         "clients\nms a mission",
@@ -241,7 +253,7 @@ def main() -> None:
             with running(setup, database, shared) as (port, machine):
                 table.add_row(*measure(setup, port, machine, options))
     database.close()
-    wide = Console(width=130)
+    wide = Console(width=150)
     wide.print(table)
     wide.print(surroundings(Path(tempfile.gettempdir())))
 
