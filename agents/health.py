@@ -6,9 +6,11 @@ unknown one say nothing about the tool: they are counted, but not in the rate.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from control_tower.audit import ToolCallRecord
 
 HOUR_S = 3_600
 DAY_S = 86_400
@@ -162,6 +164,13 @@ class HealthBook:
     def __init__(self) -> None:
         self._tools: dict[str, ToolHealth] = {}
         self._slow: deque[Noted] = deque(maxlen=KEPT)
+
+    def recall(self, calls: Iterable[ToolCallRecord], now: float) -> None:
+        """Count the stored calls of the last day, given oldest first."""
+        for call in calls:
+            if call.at > now - DAY_S:
+                status = CallStatus(call.status)
+                self.record(call.tool, status, call.latency_ms, call.at, call.error)
 
     def record(
         self,

@@ -27,6 +27,7 @@ from control_tower.cluster.commands import Place
 from control_tower.cluster.ports import Node
 from control_tower.sessions import Sessions
 from control_tower.store import Occupant, ThreadedStore
+from control_tower.tasks import end
 from control_tower.tower import Tower
 from control_tower.unit import Unit
 from events.bridge import Bridge
@@ -111,8 +112,7 @@ class Running:
         await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
         if not stopping.done():
-            stopping.cancel()
-            await asyncio.wait({stopping})
+            await end(stopping)
             await tower.stop(0)
         self.services.streams.end_all()
         spread_s = 0.0 if hurry.is_set() else SPREAD_S
@@ -287,7 +287,7 @@ async def _at_work(ground: _Ground) -> AsyncIterator[Running]:
         lag.start()
         stack.callback(lag.stop)
         overview = _overlook(services, sockets, counts, lag)
-        stack.push_async_callback(_cancel, asyncio.create_task(_sweep(admission, overview)))
+        stack.push_async_callback(end, asyncio.create_task(_sweep(admission, overview)))
         services.documents |= _documents(services, methods)
         if member is None:
             await parts.recall_health(store, tools, clock)
@@ -395,8 +395,3 @@ async def _sweep(admission: Admission, overview: Overview) -> None:
             await admission.sweep()
         except Exception:  # a read that failed; who is to be closed, the next sweep will find
             log.exception("admission.sweep_failed")
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait({task})

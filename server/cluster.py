@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from control_tower.cluster.adoption import Adoption
-from control_tower.cluster.calls import Calls
+from control_tower.cluster.calls import Calls, Nothing
 from control_tower.cluster.commands import Place
 from control_tower.cluster.ports import Node
 from control_tower.cluster.residents import Residents
@@ -79,7 +79,7 @@ class Membership:
     def forget_recent(self) -> None:
         """Drop what memory holds of the recent log, here and at all others."""
         self.hub.forget_recent()
-        self.calls.tell_all(told.FORGET_RECENT, told.Nothing())
+        self.calls.tell_all(told.FORGET_RECENT, Nothing())
 
     def cluster(
         self, place: Place, role: Role, max_running: int, buried: Callable[[Node], None]

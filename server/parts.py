@@ -15,7 +15,6 @@ from agents import AgentCatalog, ModelTable, Registry, default_registry, namesak
 from agents.catalog import default_agent
 from agents.executor import Executor
 from agents.extras import install_command
-from agents.health import DAY_S, CallStatus
 from agents.loading import load_app, load_entry_points
 from agents.mcp import McpServers
 from agents.tool_context import Search
@@ -23,6 +22,7 @@ from control_tower.limits import TowerLimits
 from control_tower.ports import Clock, Store
 from control_tower.sessions import hit_json
 from control_tower.store import ALONE, SHARED, Occupant, SqliteStore, ThreadedStore
+from control_tower.tasks import end
 from events.log import Publish
 from events.payloads import JsonObject
 from server import logging
@@ -138,8 +138,7 @@ async def models(settings: Settings, registry: Registry) -> AsyncIterator[ModelT
     try:
         yield table
     finally:
-        opening.cancel()
-        await asyncio.wait({opening})
+        await end(opening)
 
 
 def secrets(settings: Settings) -> Mapping[str, str]:
@@ -184,11 +183,7 @@ def executor(
 
 async def recall_health(store: ThreadedStore, tools: Executor, clock: Clock) -> None:
     """Tell the executor how its tools worked before the start: a restart forgets nothing."""
-    since = clock.now() - DAY_S
-    for call in reversed(await store.newest_tool_calls(RECALLED_CALLS)):
-        if call.at > since:
-            status = CallStatus(call.status)
-            tools.health.record(call.tool, status, call.latency_ms, call.at, call.error)
+    tools.health.recall(reversed(await store.newest_tool_calls(RECALLED_CALLS)), clock.now())
 
 
 def checks(

@@ -2,17 +2,13 @@
 
 import msgspec
 
-from control_tower.cluster.calls import Ack, Calls
+from control_tower.cluster.calls import Ack, Calls, Nothing
 from events.payloads import JsonObject
 from server.services import Services
 
 FORGET_RECENT = "log.forget_recent"
 RESET_BREAKER = "breaker.reset"
 FORGET_KEYS = "keys.forget"
-
-
-class Nothing(msgspec.Struct):
-    """Nothing more to say."""
 
 
 class Tool(msgspec.Struct):

@@ -18,6 +18,7 @@ from control_tower.erasure import Eraser, cancel_all
 from control_tower.ports import Clock
 from control_tower.retention import DAY_S, Kept, Retention
 from control_tower.store import ThreadedStore
+from control_tower.tasks import end
 from control_tower.tower import Tower
 from events.payloads import JsonObject
 from server.access.auth import LOCAL
@@ -62,7 +63,6 @@ async def upkeep(
         try:
             yield eraser
         finally:
-            rounds.cancel()
-            await asyncio.wait({rounds})
+            await end(rounds)
     finally:
         await eraser.close()

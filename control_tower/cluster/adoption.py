@@ -6,6 +6,7 @@ import structlog
 
 from control_tower.cluster.ports import Nodes
 from control_tower.cluster.residents import Residents
+from control_tower.tasks import Background
 
 LOOK_S = 0.2
 """How often it is looked who lives: a memory of the last look at the database."""
@@ -19,23 +20,13 @@ BATCH = 50
 log = structlog.get_logger(__name__)
 
 
-class Adoption:
-    """Takes over, from its start to its stop."""
+class Adoption(Background):
+    """Takes over, from its start to its stop as at a drain; only on a node that runs missions."""
 
     def __init__(self, nodes: Nodes, residents: Residents) -> None:
+        super().__init__()
         self._nodes = nodes
         self._residents = residents
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin; only on a node that runs missions."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Take nobody over any more, as at a drain; twice is once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -57,6 +57,10 @@ class NodeGone(Unavailable):
         super().__init__("The node that had this is gone.", outcome="unknown")
 
 
+class Nothing(msgspec.Struct):
+    """The arguments of a method that has none."""
+
+
 class _Called(msgspec.Struct, frozen=True, tag="call"):
     """A call. ``wants_ack``: the result at its commit is wanted, not what is returned later."""
 

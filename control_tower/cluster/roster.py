@@ -18,6 +18,7 @@ from control_tower.cluster.entries import MATTERS, Entries
 from control_tower.patience import patiently
 from control_tower.records import ProcessControlBlock
 from control_tower.states import State
+from control_tower.tasks import end
 from events.bus import Receiver
 from events.payloads import TERMINAL_TYPES, EventErased, JsonObject
 from events.types import Committed, Ephemeral
@@ -87,9 +88,7 @@ class Roster:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._look is not None:
-            self._look.cancel()
-            await asyncio.wait({self._look})
+        await end(self._look)
 
     def publish(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Take in the events of a unit, and pass them on."""

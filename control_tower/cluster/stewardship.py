@@ -14,6 +14,7 @@ from control_tower.cluster.ports import Nodes
 from control_tower.cluster.router import Router
 from control_tower.erasure import ErasingStore
 from control_tower.errors import NotFound
+from control_tower.tasks import Background
 
 LOOK_S = 1.0
 """How often it is looked who lives, and so whether this is ours."""
@@ -24,24 +25,14 @@ EVERY_S = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Stewardship:
-    """Finishes what others have begun, while this node is the steward."""
+class Stewardship(Background):
+    """Finishes what others have begun, while this node is the steward; every node may start it."""
 
     def __init__(self, nodes: Nodes, router: Router, store: ErasingStore) -> None:
+        super().__init__()
         self._nodes = nodes
         self._router = router
         self._store = store
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin; every node may, one at a time acts."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Leave it to the next; twice is once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

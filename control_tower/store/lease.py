@@ -37,11 +37,6 @@ def suspended_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _idle() -> int:
-    """Return the load of a tower that nobody shares anything with."""
-    return 0
-
-
 @dataclass(slots=True)
 class Lookout:
     """What a tower that shares its database wants to be told, on the event loop.
@@ -54,7 +49,7 @@ class Lookout:
 
     looked: Callable[[Sequence[Occupant], int], None]
     buried: Callable[[Occupant], None]
-    load: Callable[[], int] = _idle
+    load: Callable[[], int]
 
 
 @dataclass(slots=True)

@@ -14,10 +14,10 @@ from typing import Protocol
 import msgspec
 
 from agents.breaker import BreakerState
-from agents.health import DAY_S, CallStatus, HealthBook
+from agents.health import HealthBook
 from agents.witness import KEPT, Sighting
 from control_tower.audit import ToolCallRecord
-from control_tower.cluster.calls import Ack, Calls
+from control_tower.cluster.calls import Ack, Calls, Nothing
 from control_tower.cluster.ports import Nodes
 from events.payloads import JsonObject
 from server.figures.cluster_status import ANSWER_S, summed
@@ -47,10 +47,6 @@ class CallLog(Protocol):
 
     async def newest_tool_calls(self, most: int, after: int = 0) -> list[ToolCallRecord]:
         """Return the newest with a number above ``after``, newest first."""
-
-
-class _Nothing(msgspec.Struct):
-    """The call has no arguments."""
 
 
 class _Most(msgspec.Struct):
@@ -88,9 +84,9 @@ class ClusterOversight:
         self._sights: Shared[Sequence[Sighting]] = Shared()
         self._counts: Shared[JsonObject] = Shared()
         self.health = HealthBook()
-        calls.serve(TOOLS, _Nothing, self._tell_tools)
+        calls.serve(TOOLS, Nothing, self._tell_tools)
         calls.serve(SIGHTINGS, _Most, self._tell_sightings)
-        calls.serve(FIGURES, _Nothing, self._tell_figures)
+        calls.serve(FIGURES, Nothing, self._tell_figures)
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -112,7 +108,7 @@ class ClusterOversight:
 
     async def _look(self) -> Seen:
         workers = self._workers()
-        said, _ = await asyncio.gather(self._ask(workers, TOOLS, _Nothing()), self._read())
+        said, _ = await asyncio.gather(self._ask(workers, TOOLS, Nothing()), self._read())
         parts = {token: msgspec.convert(each, _Standings).tools for token, each in said.items()}
         if self._nodes.token in workers:
             parts[self._nodes.token] = self._standings()
@@ -127,14 +123,12 @@ class ClusterOversight:
     async def _read(self) -> None:
         """Count what was called since the last look; cut short, the next one goes on from there."""
         found = await self._log.newest_tool_calls(RECALLED_CALLS, self._read_to)
-        since = self._services.clock.now() - DAY_S
-        for number, call in enumerate(reversed(found), start=1):
-            if number % TURN_CALLS == 0:
-                await asyncio.sleep(0)
-            self._read_to = call.no
-            if call.at > since:
-                status = CallStatus(call.status)
-                self.health.record(call.tool, status, call.latency_ms, call.at, call.error)
+        found.reverse()
+        for start in range(0, len(found), TURN_CALLS):
+            calls = found[start : start + TURN_CALLS]
+            self.health.recall(calls, self._services.clock.now())
+            self._read_to = calls[-1].no
+            await asyncio.sleep(0)
 
     async def _see(self) -> Sequence[Sighting]:
         workers = self._workers()
@@ -147,7 +141,7 @@ class ClusterOversight:
 
     async def _count(self) -> JsonObject:
         alive = list(self._nodes.alive())
-        parts = await self._ask(alive, FIGURES, _Nothing())
+        parts = await self._ask(alive, FIGURES, Nothing())
         parts[self._nodes.token] = self._services.figures()
         return added(list(parts.values())) | {
             "nodes": len(parts),
@@ -156,7 +150,7 @@ class ClusterOversight:
 
     # -- telling ----------------------------------------------------------------------------
 
-    async def _tell_tools(self, _: _Nothing, _ack: Ack | None) -> JsonObject:
+    async def _tell_tools(self, _: Nothing, _ack: Ack | None) -> JsonObject:
         return _json(_Standings(self._standings()))
 
     async def _tell_sightings(self, asked: _Most, _ack: Ack | None) -> JsonObject:
@@ -164,7 +158,7 @@ class ClusterOversight:
         rows = [(s.tool, s.pid, s.step, s.attempt, s.asks, s.at) for s in newest]
         return _json(_Sightings(rows))
 
-    async def _tell_figures(self, _: _Nothing, _ack: Ack | None) -> JsonObject:
+    async def _tell_figures(self, _: Nothing, _ack: Ack | None) -> JsonObject:
         return self._services.figures()
 
     def _standings(self) -> dict[str, Standing]:

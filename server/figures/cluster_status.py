@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-
-from control_tower.cluster.calls import Ack, Calls
+from control_tower.cluster.calls import Ack, Calls, Nothing
 from control_tower.cluster.ports import Node, Nodes
 from events.payloads import JsonObject
 from server.shared import Shared
@@ -24,10 +22,6 @@ OF_ONE_NODE = ("deliveries_per_s",)
 """Rates that add up. Of events and ended missions every node sees all, so its own are all."""
 
 
-class _Nothing(msgspec.Struct):
-    """The call has no arguments."""
-
-
 class ClusterStatus:
     """Asks all nodes, and answers those that ask.
 
@@ -44,7 +38,7 @@ class ClusterStatus:
         self._nodes = nodes
         self._calls = calls
         self._shared: Shared[JsonObject] = Shared()
-        calls.serve(METHOD, _Nothing, self._answer)
+        calls.serve(METHOD, Nothing, self._answer)
 
     async def status(self) -> JsonObject:
         """Return the result of ``tower.status``."""
@@ -53,10 +47,10 @@ class ClusterStatus:
     async def _asked(self) -> JsonObject:
         own, alive = self._nodes.token, self._nodes.alive()
         others = [token for token in alive if token != own]
-        parts = await self._calls.ask_all(others, METHOD, _Nothing(), ANSWER_S)
+        parts = await self._calls.ask_all(others, METHOD, Nothing(), ANSWER_S)
         return merged(own, alive, {own: self._said(), **parts})
 
-    async def _answer(self, _: _Nothing, _ack: Ack | None) -> JsonObject:
+    async def _answer(self, _: Nothing, _ack: Ack | None) -> JsonObject:
         return self._said()
 
     def _said(self) -> JsonObject:

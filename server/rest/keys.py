@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from starlette.responses import Response
 
+from control_tower.cluster.calls import Nothing
 from control_tower.errors import Forbidden
 from server import told
 from server.access.auth_keys import key_json
@@ -74,7 +75,7 @@ async def revoke(call: Call[None, Query]) -> Response:
     """Revoke an API key: refused from now on, its connections closed within 5 s; for operators."""
     _require_operator(call)
     await call.services.keyring.revoke(call.path["key_id"])
-    call.services.tell_all(told.FORGET_KEYS, told.Nothing())
+    call.services.tell_all(told.FORGET_KEYS, Nothing())
     return Response(status_code=204)
 
 

@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from control_tower.cluster.calls import Nothing
 from control_tower.errors import Forbidden
 from server import told
 from server.endpoints import Call, Endpoint, Query
@@ -17,7 +18,7 @@ async def erase(call: Call[None, Query]) -> Response:
         raise Forbidden("Only an operator may erase a user.")
     await call.services.erase_user(call.path["user_id"])
     call.services.keyring.forget()
-    call.services.tell_all(told.FORGET_KEYS, told.Nothing())
+    call.services.tell_all(told.FORGET_KEYS, Nothing())
     return Response(status_code=204)
 
 
