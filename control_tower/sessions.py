@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from control_tower.commands import Caller
 from control_tower.erasure import Eraser
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
+from control_tower.keyed_locks import KeyedLocks
 from control_tower.ports import Clock, Ids, SessionQuery, Store
 from control_tower.records import MessageHit, MessageRecord, SessionRecord
 from control_tower.unit import (
@@ -136,7 +136,7 @@ class Sessions:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = KeyedLocks()
 
     @property
     def parts(self) -> tuple[Store, Clock, Ids]:
@@ -241,7 +241,7 @@ class Sessions:
         """Rename a session, move it into the archive or out of it. None leaves as it is."""
         refuse_viewer(caller)
         title = _checked_title(title)
-        async with self._turn(session_id):
+        async with self._turns.of(session_id):
             old = await self.get(caller, session_id)
             archived_at = old.archived_at
             if archived is not None and archived != (archived_at is not None):
@@ -259,7 +259,7 @@ class Sessions:
     ) -> SessionRecord:
         """Delete a session softly: it can be restored."""
         refuse_viewer(caller)
-        async with self._turn(session_id):
+        async with self._turns.of(session_id):
             old = await self.get(caller, session_id)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
             deleted = SessionDeleted(session=session_json(session))
@@ -272,7 +272,7 @@ class Sessions:
     ) -> SessionRecord:
         """Bring a deleted session back; one that is not deleted is returned as it is."""
         refuse_viewer(caller)
-        async with self._turn(session_id):
+        async with self._turns.of(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             if old.deleted_at is None:
                 if ack is not None:
@@ -300,7 +300,7 @@ class Sessions:
         ``ack`` is called as soon as nobody can see it any more; this returns when it is gone.
         """
         refuse_viewer(caller)
-        async with self._turn(session_id):
+        async with self._turns.of(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
             deleted = SessionDeleted(session=session_json(session))
@@ -348,7 +348,7 @@ class Sessions:
                 f"content must have 1 to {CONTENT_LIMIT} characters.", field="content"
             )
         session = await self._session_of(caller, message_id)
-        async with self._turn(session.session_id):
+        async with self._turns.of(session.session_id):
             old = await self._own_message(message_id)
             first = old.content if old.original_content is None else old.original_content
             message = msgspec.structs.replace(
@@ -365,7 +365,7 @@ class Sessions:
         """Delete a user message; it is no longer listed, counted or found."""
         refuse_viewer(caller)
         session = await self._session_of(caller, message_id)
-        async with self._turn(session.session_id):
+        async with self._turns.of(session.session_id):
             old = await self._own_message(message_id)
             message = msgspec.structs.replace(old, deleted_at=self._clock.now())
             deleted = MessageDeleted(message=message_json(message))
@@ -390,12 +390,6 @@ class Sessions:
         if message.role != "user":
             raise Forbidden("Only a user's own messages can be changed.")
         return message
-
-    def _turn(self, session_id: str) -> asyncio.Lock:
-        turn = self._turns.get(session_id)
-        if turn is None:
-            turn = self._turns[session_id] = asyncio.Lock()
-        return turn
 
     def _unit(
         self,

@@ -10,6 +10,14 @@ from control_tower.errors import RateLimited
 MAX_IDLE_USERS = 10_000
 """Users are forgotten once their bucket is full again; looked for when there are this many."""
 
+FULL_AFTER_S = 60
+"""An empty bucket is full after so long: it holds a minute's submits."""
+
+
+def too_many(per_min: int, wait_s: float) -> RateLimited:
+    """Return what is said to a user who may submit again in ``wait_s``."""
+    return RateLimited(f"At most {per_min} missions a minute.", retry_after_s=wait_s)
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -44,16 +52,12 @@ class SubmitRates:
         bucket.left = min(self._per_min, bucket.left + max(0.0, now - bucket.at) * per_s)
         bucket.at = now
         if bucket.left < 1:
-            wait_s = (1 - bucket.left) / per_s
-            raise RateLimited(
-                f"At most {self._per_min} missions a minute.", retry_after_s=round(wait_s, 3)
-            )
+            raise too_many(self._per_min, round((1 - bucket.left) / per_s, 3))
         bucket.left -= 1
 
     def _forget_idle(self, now: float) -> None:
         if len(self._buckets) < MAX_IDLE_USERS:
             return
-        full_after_s = 60.0
         self._buckets = {
-            user: bucket for user, bucket in self._buckets.items() if now - bucket.at < full_after_s
+            user: bucket for user, bucket in self._buckets.items() if now - bucket.at < FULL_AFTER_S
         }

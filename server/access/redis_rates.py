@@ -6,19 +6,17 @@ as there are nodes; it is asked again a second later.
 
 import asyncio
 from typing import Final
-from weakref import WeakValueDictionary
 
 import structlog
 
-from control_tower.errors import RateLimited
-from server.access.limits import SubmitRates
+from control_tower.keyed_locks import KeyedLocks
+from server.access.limits import FULL_AFTER_S, SubmitRates, too_many
 from server.access.shared_redis import RedisAway, SharedRedis
 
 WITHIN_S: Final = 0.25
 """A submit waits so long for Redis, and no longer."""
 LEFT_ALONE_S: Final = 1.0
 
-_FULL_AFTER_MS: Final = 60_000
 _TAKE: Final = f"""
 local most = tonumber(ARGV[1])
 local time = redis.call('TIME')
@@ -34,7 +32,7 @@ else
   left = left - 1
 end
 redis.call('HSET', KEYS[1], 'left', string.format('%.9f', left), 'at', string.format('%.6f', now))
-redis.call('PEXPIRE', KEYS[1], {_FULL_AFTER_MS})
+redis.call('PEXPIRE', KEYS[1], {FULL_AFTER_S * 1000})
 return wait_ms
 """
 
@@ -55,7 +53,7 @@ class RedisRates:
         self._per_min = per_min
         self._own = own
         self._away_until: float | None = None
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = KeyedLocks()
 
     async def take(self, user_id: str, now: float) -> None:
         """Count one submit.
@@ -63,11 +61,8 @@ class RedisRates:
         Raises:
             RateLimited: if there is none left; says when there will be.
         """
-        turn = self._turns.get(user_id)
-        if turn is None:
-            turn = self._turns[user_id] = asyncio.Lock()
         # One after the other: what a user submits in order is taken in that order.
-        async with turn:
+        async with self._turns.of(user_id):
             await self._take(user_id, now)
 
     async def _take(self, user_id: str, now: float) -> None:
@@ -85,12 +80,7 @@ class RedisRates:
                 self._away_until = clock() + LEFT_ALONE_S
             else:
                 self._away_until = None
-                self._refuse(wait_ms)
+                if wait_ms:
+                    raise too_many(self._per_min, wait_ms / 1000)
                 return
         self._own.take(user_id, now)
-
-    def _refuse(self, wait_ms: int) -> None:
-        if wait_ms:
-            raise RateLimited(
-                f"At most {self._per_min} missions a minute.", retry_after_s=wait_ms / 1000
-            )

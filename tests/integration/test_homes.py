@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from control_tower.tower import Tower
 from events.payloads import JsonObject
 from events.types import Committed, Ephemeral
 from server.clock import SystemClock, UlidIds
+from tests.rig import waiting
 from tests.rig.postgres import emptied_database, run
 from tests.rig.tower import ALICE, BOB, Modelling, Shelf, Tooling, kill
 
@@ -182,11 +184,7 @@ async def members(
         yield work, made
 
 
-async def until(true: Callable[[], Any]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():
-            await asyncio.sleep(0.02)
+until = partial(waiting.until, within_s=PATIENCE_S)
 
 
 async def submit(node: Member, caller: Caller = ALICE, **fields: Any) -> JsonObject:

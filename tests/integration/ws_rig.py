@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -23,6 +24,7 @@ from server.http_protocol import BoundedHttpProtocol
 from server.wire.rpc_session import Ack, Method
 from server.wire.ws import Connection, Sockets, WsLimits
 from server.wire.ws_protocol import TowerProtocol
+from tests.rig import waiting
 from tests.unit.events.fakes import MemoryLog, scope_of
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -208,11 +210,7 @@ async def running(
         await hub.close()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
+until = partial(waiting.until, within_s=10)
 
 
 def frame(

@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -16,6 +16,7 @@ from events.bus_redis import RedisBus
 from events.payloads import StepStarted
 from events.sequence import PATIENCE_S
 from events.types import Committed, Ephemeral, Scope
+from tests.rig import waiting
 from tests.unit.events.fakes import MemoryLog, scope_of
 
 M1 = scope_of(mission="m1")
@@ -26,12 +27,7 @@ _tokens = itertools.count(1)
 _texts = itertools.count(1)
 
 
-async def until(come: Callable[[], bool]) -> None:
-    """Wait for something to come about."""
-    deadline = time.monotonic() + WITHIN_S
-    while not come():
-        assert time.monotonic() < deadline, "it did not come about"
-        await asyncio.sleep(0.005)
+until = partial(waiting.until, within_s=WITHIN_S)
 
 
 async def at_once(_: float) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ from tests.contract.store.kit import (
     session,
     settled,
 )
+from tests.rig import waiting
 from tests.rig.postgres import emptied_database
 
 
@@ -73,11 +75,7 @@ def nodes_of(store: PostgresStore) -> DatabaseNodes:
     return store.nodes
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.02)
+until = partial(waiting.until, within_s=30)
 
 
 async def test_offsets_of_all_are_one_row_of_numbers(database: str, tmp_path: Path) -> None:
