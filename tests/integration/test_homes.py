@@ -93,6 +93,7 @@ class Work:
     def __init__(self) -> None:
         self.hold = asyncio.Event()
         self.begun: list[str] = []
+        self.held: list[str] = []
 
     def shelf(self) -> Shelf:
         """Return the agents."""
@@ -101,7 +102,7 @@ class Work:
     async def main(self, ctx: Context) -> str:
         """Do something once, then wait until the test lets go."""
         await ctx.step("once", self._note, ctx.pid, idempotent=True)
-        await ctx.step("long", self.hold.wait, idempotent=True)
+        await ctx.step("long", self._wait, ctx.pid, idempotent=True)
         return "done"
 
     async def asks(self, ctx: Context) -> str:
@@ -110,6 +111,10 @@ class Work:
 
     async def _note(self, pid: str) -> None:
         self.begun.append(pid)
+
+    async def _wait(self, pid: str) -> None:
+        self.held.append(pid)  # What was done before is in the journal by now.
+        await self.hold.wait()
 
 
 @asynccontextmanager
@@ -236,7 +241,7 @@ async def test_missions_of_a_dead_node_go_on_and_are_reached(database: str, tmp_
         runs = await submit(first)
         asks = await submit(first, agent="asks")
         of_bob = await submit(second, BOB)
-        await until(lambda: len(work.begun) == 2)
+        await until(lambda: len(work.held) == 2)
         first.die()
         await until(lambda: second.has(runs["mission_id"]) or third.has(runs["mission_id"]))
         interrupts = await third.store.interrupts(InterruptQuery(mission_id=asks["mission_id"]))
@@ -269,7 +274,7 @@ async def test_who_leaves_in_order_hands_over_at_once(database: str, tmp_path: P
         async with member(database, tmp_path / "leaves", work) as leaves:
             await until(stays.sees(2))
             began = await submit(leaves)
-            await until(lambda: work.begun)
+            await until(lambda: work.held)
         await until(lambda: stays.has(began["mission_id"]))
         work.hold.set()
         assert (await ended(stays, began["mission_id"]))["result"] == "done"
