@@ -34,24 +34,24 @@ class Memory:
     touched: Callable[[Process], None]
     processes: dict[str, Process] = field(default_factory=dict)
     tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
-    _loading: dict[str, "asyncio.Future[Process | None]"] = field(default_factory=dict)
+    _loading: dict[str, "asyncio.Future[bool]"] = field(default_factory=dict)
     _left: set[str] = field(default_factory=set)
     _families: dict[str, "asyncio.Future[None]"] = field(default_factory=dict)
 
     async def load(self, pid: str) -> Process | None:
         """Return the process of a live mission, from memory or the store; None if it ended.
 
-        Loading touches it: it stays in memory for a while.
+        Loading touches it: it stays in memory for a while. Who awaits anything after that asks
+        again, for a process that has left memory is its mission no more.
         """
-        process = self.processes.get(pid)
-        if process is not None and process.journal is not None:
-            self.touched(process)
-            return process
-        shared = self._loading.get(pid)
-        if shared is None:
-            shared = self._loading[pid] = asyncio.ensure_future(self._load(pid))
-            shared.add_done_callback(lambda _: self._loading.pop(pid, None))
-        return await asyncio.shield(shared)
+        while (process := self.processes.get(pid)) is None or process.journal is None:
+            shared = self._loading.get(pid)
+            if shared is None:
+                shared = self._loading[pid] = asyncio.ensure_future(self._load(pid))
+            if not await asyncio.shield(shared):
+                return None
+        self.touched(process)
+        return process
 
     def leave(self, process: Process) -> None:
         """Let a process out of memory."""
@@ -60,18 +60,19 @@ class Memory:
         if process.pid in self._loading:
             self._left.add(process.pid)
 
-    async def _load(self, pid: str) -> Process | None:
-        process = await self._read(pid)
-        while pid in self._left:  # a new one came and went, as its rows were read
-            self._left.discard(pid)
+    async def _load(self, pid: str) -> bool:
+        """Bring a mission into memory; False if it ended."""
+        try:
             process = await self._read(pid)
-        if process is not None and process.pcb.state is not State.TERMINATED:
-            present = self.processes.setdefault(pid, process)
-            if present.journal is not None:
-                process = present
-        if process is not None:
-            self.touched(process)
-        return process
+            while pid in self._left:  # a new one came and went, as its rows were read
+                self._left.discard(pid)
+                process = await self._read(pid)
+        finally:
+            del self._loading[pid]
+        if process is None:
+            return False
+        self.touched(self.processes.setdefault(pid, process))
+        return True
 
     async def _read(self, pid: str) -> Process | None:
         process = self.processes.get(pid)

@@ -239,7 +239,7 @@ class Residence:
             if record.wake_at is not None:
                 self.timers.set(Alarm(pid, WAKE, record.step), record.wake_at)
             if record.child_pid is not None and record.kind == "join":
-                self.family.look(process, record.child_pid)
+                self.family.look(pid, record.child_pid)
         for question in process.interrupts.values():
             if question.expires_at is not None:
                 self.timers.set(Alarm(pid, EXPIRY, question.interrupt_id), question.expires_at)

@@ -82,7 +82,7 @@ class Family:
             self.timers.set(Alarm(child.pid, DEADLINE, ""), child.deadline_at)
         self.host.enter(Process(child, scope_of(child), Journal()))
 
-    def look(self, process: Process, child_pid: str) -> None:
+    def look(self, pid: str, child_pid: str) -> None:
         """Tell a parent of its child's end if that is past; a coming one is told by itself."""
         if child_pid in self.memory.processes:
             return
@@ -90,9 +90,13 @@ class Family:
         async def later() -> None:
             child = await patiently(partial(self.store.mission, child_pid))
             if child is not None and child.state is State.TERMINATED:
-                self.host.post(process, partial(self.joined, child))
+                tell = partial(self._tell_join, child)
+                self.memory.with_process(pid, tell)  # it may have left memory meanwhile
 
         self.memory.background(later())
+
+    def _tell_join(self, child: ProcessControlBlock, parent: Process) -> None:
+        self.host.post(parent, partial(self.joined, child))
 
     def joined(self, child: ProcessControlBlock, p: Proposal) -> None:
         """A child has ended: its joins get its result."""

@@ -31,8 +31,8 @@ class Children(Protocol):
     def spawn(self, p: Proposal, call: Call, request: Spawn) -> None:
         """Create a child and complete the call."""
 
-    def look(self, process: Process, child_pid: str) -> None:
-        """See to it that the process learns of its child's end."""
+    def look(self, pid: str, child_pid: str) -> None:
+        """See to it that the mission learns of its child's end."""
 
 
 class EffectRunner(Protocol):
@@ -266,9 +266,9 @@ class Runs:
         """Create a child mission as part of the proposal and complete the call."""
         self.children.spawn(p, call, request)
 
-    def look_at_child(self, process: Process, child_pid: str) -> None:
+    def look_at_child(self, pid: str, child_pid: str) -> None:
         """See to it that a join learns of its child's end, past or future."""
-        self.children.look(process, child_pid)
+        self.children.look(pid, child_pid)
 
 
 def _may_begin(record: StepRecord) -> bool:

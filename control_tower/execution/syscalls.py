@@ -83,7 +83,7 @@ class Effects(Protocol):
     def spawn_child(self, p: Proposal, call: Call, request: Spawn) -> None:
         """Create a child mission as part of the proposal and complete the call."""
 
-    def look_at_child(self, process: Process, child_pid: str) -> None:
+    def look_at_child(self, pid: str, child_pid: str) -> None:
         """See to it that a join learns of its child's end, past or future."""
 
     def may_draw(self, p: Proposal, call: Call) -> ResourceUsage | None:
@@ -314,8 +314,8 @@ class Syscalls:
         self._look(p, request.child_pid)
 
     def _look(self, p: Proposal, child_pid: str) -> None:
-        process = p.process
-        p.then.append(lambda _: self.effects.look_at_child(process, child_pid))
+        pid = p.pcb.pid
+        p.then.append(lambda _: self.effects.look_at_child(pid, child_pid))
 
     def _emit(self, p: Proposal, call: Call, request: Emit) -> None:
         fields = {**request.fields, "name": request.name}
