@@ -1,8 +1,9 @@
 """The schema's history, and how a database is brought to its end.
 
-Each revision and its version number are one transaction (SQLite: ``BEGIN IMMEDIATE … COMMIT``;
-PostgreSQL: under a lock that only one migrating process has): a process killed in the middle
-leaves the schema as it was. A schema newer than the code is refused, never guessed at. Alembic is
+All revisions that a database lacks and its new version number are one transaction (SQLite:
+``BEGIN IMMEDIATE … COMMIT``; PostgreSQL: under a lock that only one migrating process has). A
+process killed in the middle leaves the schema as it was, and an empty database empty: it must not
+wait for an operator's ``tower db upgrade`` because the first start was cut short. A schema newer than the code is refused, never guessed at. Alembic is
 imported only when there is something to do: it takes a quarter of a second.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection as EngineConnection
 from sqlalchemy import Engine, bindparam, create_engine, event, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from control_tower.store.statements import Connection, Query, engine_of
@@ -117,9 +119,14 @@ def _migrate(engine: Engine, found: str | None, revision: str) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise SchemaTooNew(found)
-    with engine.connect() as wrapped:
-        config.attributes["connection"] = wrapped
-        command.upgrade(config, revision)
+    try:
+        with engine.connect() as wrapped:
+            config.attributes["connection"] = wrapped
+            command.upgrade(config, revision)
+    except DBAPIError as error:
+        if error.orig is None:
+            raise
+        raise error.orig from error  # what it means is known of the driver's own errors
 
 
 def _begin(connection: EngineConnection) -> None:

@@ -8,7 +8,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     transactional_ddl=True,
-    transaction_per_migration=True,
+    transaction_per_migration=False,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, closing, con
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from control_tower.store import (
     DatabaseUnusable,
     SchemaTooNew,
     SeatTaken,
+    migrations,
     postgres_store,
     readers,
     seat,
@@ -346,6 +348,30 @@ def test_the_revisions_make_the_tables(postgres: str) -> None:
             )
             assert compare_metadata(context, metadata) == []
         engine.dispose()
+
+
+class LostOnTheWay(psycopg.Cursor[Any]):
+    """Loses its connection when the second revision says that it is done."""
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Self:
+        """Execute, or lose the connection."""
+        if "SET version_num='0002'" in str(query):
+            self.connection.close()
+        return super().execute(query, *args, **kwargs)
+
+
+def test_a_first_start_that_is_cut_leaves_an_empty_database(postgres: str) -> None:
+    """And says what it means; the next start makes the tables, and nobody need upgrade them."""
+    with fresh_database(postgres) as url, closing(connect(url)) as connection:
+        with (
+            psycopg.connect(conninfo_of(url), cursor_factory=LostOnTheWay) as driver,
+            pytest.raises(psycopg.OperationalError) as lost,
+        ):
+            migrations.upgrade_server(connection, driver)
+        assert isinstance(meaning_of(lost.value), DatabaseAway)
+        assert migrations.schema_of(connection) is None
+        make_tables(connection, url)
+        assert migrations.schema_of(connection) == migrations.SCHEMA
 
 
 @pytest.mark.parametrize(
