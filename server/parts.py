@@ -7,6 +7,7 @@ import importlib
 import os
 from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from types import ModuleType
 
 import structlog
@@ -19,6 +20,7 @@ from agents.loading import load_app, load_entry_points
 from agents.mcp import McpServers
 from agents.tool_context import Search
 from control_tower.limits import TowerLimits
+from control_tower.patience import patiently
 from control_tower.ports import Clock, Store
 from control_tower.sessions import hit_json
 from control_tower.store import ALONE, SHARED, Occupant, SqliteStore, ThreadedStore
@@ -182,8 +184,12 @@ def executor(
 
 
 async def recall_health(store: ThreadedStore, tools: Executor, clock: Clock) -> None:
-    """Tell the executor how its tools worked before the start: a restart forgets nothing."""
-    tools.health.recall(reversed(await store.newest_tool_calls(RECALLED_CALLS)), clock.now())
+    """Tell the executor how its tools worked before the start: a restart forgets nothing.
+
+    Waits for a database that is away.
+    """
+    newest = await patiently(partial(store.newest_tool_calls, RECALLED_CALLS))
+    tools.health.recall(reversed(newest), clock.now())
 
 
 def checks(

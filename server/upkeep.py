@@ -13,18 +13,44 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Protocol
+
+import structlog
 
 from control_tower.erasure import Eraser, cancel_all
+from control_tower.errors import Unavailable
 from control_tower.ports import Clock
 from control_tower.retention import DAY_S, Kept, Retention
 from control_tower.store import ThreadedStore
 from control_tower.tasks import end
 from control_tower.tower import Tower
+from control_tower.unit import StoreFailed
 from events.payloads import JsonObject
 from server.access.auth import LOCAL
 from server.settings import Settings
 
 REASON = "its session is erased"
+
+RETRY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Finishing(Protocol):
+    """What brings interrupted erasures to their ends."""
+
+    async def finish(self) -> None:
+        """Finish them; one that was cut short is gone on with by the next call."""
+
+
+async def finished(eraser: Finishing) -> None:
+    """Finish interrupted erasures, however often the store can't take a piece of them."""
+    while True:
+        try:
+            return await eraser.finish()
+        except (StoreFailed, Unavailable) as error:
+            log.warning("upkeep.waits", error=str(error))
+        await asyncio.sleep(RETRY_S)
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +81,7 @@ async def upkeep(
     kept = Kept(settings.retain_events_days * DAY_S, settings.retain_keys_days * DAY_S)
     try:
         if turn is None:
-            await eraser.finish()
+            await finished(eraser)
             retention = Retention(store, clock, kept)
         else:
             retention = Retention(store, clock, kept, turn=turn)

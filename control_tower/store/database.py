@@ -57,6 +57,10 @@ class DatabaseBroken(Exception):
     """What became of the transaction is unknown, or it is not ours to write. Stop writing."""
 
 
+PASSING = (DatabaseAway, DatabaseBusy, DiskFull)
+"""What passes without anybody's doing, or with an operator's: who starts to serve waits for it."""
+
+
 class Database(Protocol):
     """A writing connection of one thread."""
 

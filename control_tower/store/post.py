@@ -25,10 +25,11 @@ import psycopg
 import structlog
 
 from control_tower.cluster.ports import Letter
-from control_tower.store.database import DatabaseAway
+from control_tower.store.database import PASSING, DatabaseAway
 from control_tower.store.letters import Assembly
 from control_tower.store.outbox import Outbox, Piece
 from control_tower.store.postgres import connect, meaning_of
+from control_tower.store.seat import DatabaseUnusable
 
 CHECK_S: Final = 2.0
 DEAF_S: Final = 6.0
@@ -78,8 +79,10 @@ class PostgresPost:
     async def start(self, on_letter: Letter) -> None:
         """Begin to hear and to send: letters that are sent to us from now on arrive.
 
+        Waits, however long, for a database that is away.
+
         Raises:
-            DatabaseAway: when the database can't be reached.
+            DatabaseUnusable: when it does not let us listen.
         """
         self._on_letter = on_letter
         self._thread.start()
@@ -148,9 +151,12 @@ class PostgresPost:
         self._outbox.drop_rest()
         self._assembly.clear()
         meaning = meaning_of(error)
-        away = isinstance(meaning, DatabaseAway)
-        log.warning("post.away", error=str(error), exc_info=None if away else error)
-        self._on_loop(partial(_settle, self._started, meaning))
+        passing = isinstance(meaning, PASSING)
+        log.warning("post.away", error=str(error), exc_info=None if passing else error)
+        if not passing:
+            refused = isinstance(meaning, psycopg.Error)
+            told = DatabaseUnusable(str(error)) if refused else meaning
+            self._on_loop(partial(_settle, self._started, told))
 
     def _serve(self) -> None:
         """Send and hear over a new connection until it is lost or we end."""

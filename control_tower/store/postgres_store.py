@@ -17,7 +17,7 @@ import structlog
 from control_tower.ports import Clock
 from control_tower.store import migrations, seat
 from control_tower.store.core import Core
-from control_tower.store.database import DatabaseAway, DatabaseBroken, DatabaseBusy
+from control_tower.store.database import PASSING, DatabaseAway, DatabaseBroken
 from control_tower.store.database_nodes import DatabaseNodes
 from control_tower.store.delivery import Delivery
 from control_tower.store.lease import Lease, Lookout, suspended_time
@@ -191,7 +191,7 @@ async def _sit_down(
     while True:
         try:
             found = await asyncio.to_thread(_try_to_sit_down, database_url, candidate, epoch)
-        except (DatabaseAway, DatabaseBusy) as problem:
+        except PASSING as problem:
             if standing_by is None:
                 raise DatabaseUnusable(str(problem)) from problem
             log.warning("store.away", error=str(problem))

@@ -19,6 +19,7 @@ from agents.witness import KEPT, Sighting
 from control_tower.audit import ToolCallRecord
 from control_tower.cluster.calls import Ack, Calls, Nothing
 from control_tower.cluster.ports import Nodes
+from control_tower.patience import patiently
 from events.payloads import JsonObject
 from server.figures.cluster_status import ANSWER_S, summed
 from server.figures.oversight import Seen, Standing, standing_here
@@ -91,8 +92,8 @@ class ClusterOversight:
     # -- looking ----------------------------------------------------------------------------
 
     async def recall(self) -> None:
-        """Count the last day's calls before anybody asks."""
-        await self._read()
+        """Count the last day's calls before anybody asks. Waits for a database that is away."""
+        await patiently(self._read)
 
     async def tools(self) -> Seen:
         """Return how the tools are now on all nodes that run missions."""

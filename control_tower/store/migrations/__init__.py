@@ -3,8 +3,9 @@
 All revisions that a database lacks and its new version number are one transaction (SQLite:
 ``BEGIN IMMEDIATE … COMMIT``; PostgreSQL: under a lock that only one migrating process has). A
 process killed in the middle leaves the schema as it was, and an empty database empty: it must not
-wait for an operator's ``tower db upgrade`` because the first start was cut short. A schema newer than the code is refused, never guessed at. Alembic is
-imported only when there is something to do: it takes a quarter of a second.
+wait for an operator's ``tower db upgrade`` because the first start was cut short. A schema newer
+than the code is refused, never guessed at. Alembic is imported only when there is something to do:
+it takes a quarter of a second.
 """
 
 import secrets

@@ -6,10 +6,11 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
 
-from control_tower.store import outbox, post
+from control_tower.store import DatabaseUnusable, outbox, post
 from control_tower.store.database import DatabaseAway
 from control_tower.store.post import PostgresPost
 from tests.rig.postgres import OwnServer, run
@@ -150,10 +151,34 @@ async def test_deaf_connection_is_made_anew(postgres: str, monkeypatch: pytest.M
         await heard_of(one, two, 2)
 
 
-async def test_start_fails_where_there_is_no_database() -> None:
-    """And leaves no thread."""
+async def test_a_start_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it must be tried; given up, it leaves no thread."""
+    tried = threading.Semaphore(0)
+
+    def connect(url: str) -> NoReturn:
+        tried.release()
+        raise DatabaseAway(url)
+
+    monkeypatch.setattr(post, "RETRY_S", 0.01)
+    monkeypatch.setattr(post, "connect", connect)
     node = Node("postgresql://nobody@127.0.0.1:1/nothing", 1)
-    with pytest.raises(DatabaseAway):
+    starting = asyncio.create_task(node.post.start(node.take))
+    for _ in range(5):
+        await asyncio.to_thread(tried.acquire)
+    assert not starting.done()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not [thread for thread in threading.enumerate() if thread.name == "tower-post"]
+
+
+async def test_a_start_is_refused_by_a_database_that_lets_nobody_listen(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is no matter of time."""
+    monkeypatch.setattr(post, "_BEGIN", b"SELECT 1 / 0")
+    node = Node(postgres, 1)
+    with pytest.raises(DatabaseUnusable, match="division by zero"):
         await node.post.start(node.take)
     assert not [thread for thread in threading.enumerate() if thread.name == "tower-post"]
 
