@@ -1,11 +1,12 @@
 """The post over a real PostgreSQL: letters between nodes, and what they do on a lost connection."""
 
 import asyncio
+import itertools
 import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 import pytest
@@ -13,7 +14,13 @@ import pytest
 from control_tower.store import DatabaseUnusable, outbox, post
 from control_tower.store.database import DatabaseAway
 from control_tower.store.post import PostgresPost
-from tests.rig.postgres import OwnServer, run
+from tests.rig.postgres import OwnServer, emptied_database, run
+
+
+@pytest.fixture
+def database(postgres: str) -> str:
+    """Return the URL of a database that no other worker's letters go through."""
+    return emptied_database(postgres)
 
 
 class Node:
@@ -43,28 +50,33 @@ async def nodes(url: str, count: int = 2) -> AsyncIterator[list[Node]]:
 
 
 async def heard_of(speaker: Node, listener: Node, token: int) -> None:
-    """Wait until a letter arrives, sending it again and again; drop all of them."""
-    while listener.letters.empty():
-        speaker.post.send(token, b"are you there?")
-        await asyncio.sleep(0.05)
-    speaker.post.send(token, b"good")
-    while (await listener.letters.get())[1] != b"good":
-        pass
+    """Wait until letters arrive, sending them again and again; drop all of them."""
+    for turn in itertools.count():
+        while listener.letters.empty():
+            speaker.post.send(token, b"are you there?")
+            await asyncio.sleep(0.05)
+        last = b"good, %d" % turn
+        speaker.post.send(token, last)
+        with suppress(TimeoutError):  # lost: one of them made its connection anew
+            async with asyncio.timeout(2):
+                while (await listener.letters.get())[1] != last:
+                    pass
+            return
 
 
-async def test_letters_of_all_sizes_arrive_in_order(postgres: str) -> None:
+async def test_letters_of_all_sizes_arrive_in_order(database: str) -> None:
     """From nothing to a mebibyte, any bytes."""
     sizes = [0, 1, 5_924, 5_925, 5_926, 20_000, 1 << 20, 0, 3]
     sent = [os.urandom(size) for size in sizes]
-    async with nodes(postgres) as (one, two):
+    async with nodes(database) as (one, two):
         for letter in sent:
             one.post.send(2, letter)
         assert [await two.letters.get() for _ in sent] == [(1, letter) for letter in sent]
 
 
-async def test_letter_to_all_goes_to_all_others(postgres: str) -> None:
+async def test_letter_to_all_goes_to_all_others(database: str) -> None:
     """Not to who sends it; and it keeps its place among the letters to one."""
-    async with nodes(postgres, 3) as (one, two, three):
+    async with nodes(database, 3) as (one, two, three):
         one.post.send(2, b"a")
         one.post.send(None, b"b")
         one.post.send(2, b"c")
@@ -75,10 +87,10 @@ async def test_letter_to_all_goes_to_all_others(postgres: str) -> None:
         assert three.letters.empty()
 
 
-async def test_flood_arrives_whole(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_flood_arrives_whole(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand letters each way at once, in order."""
     monkeypatch.setattr(outbox, "LIFE_S", 60)  # however busy the machine is
-    async with nodes(postgres) as (one, two):
+    async with nodes(database) as (one, two):
         for number in range(10_000):
             one.post.send(2, b"%d" % number)
             two.post.send(1, b"%d" % number)
@@ -87,9 +99,9 @@ async def test_flood_arrives_whole(postgres: str, monkeypatch: pytest.MonkeyPatc
                 assert await node.letters.get() == (sender, b"%d" % number)
 
 
-async def test_last_letters_are_sent(postgres: str) -> None:
+async def test_last_letters_are_sent(database: str) -> None:
     """A node that ends sends what waits first."""
-    async with nodes(postgres) as (one, two):
+    async with nodes(database) as (one, two):
         for number in range(500):
             one.post.send(2, b"%d" % number)
         await one.post.close()
@@ -97,16 +109,16 @@ async def test_last_letters_are_sent(postgres: str) -> None:
         assert [await two.letters.get() for _ in range(500)][-1] == (1, b"499")
 
 
-async def test_failing_receiver_misses_one_letter(postgres: str) -> None:
+async def test_failing_receiver_misses_one_letter(database: str) -> None:
     """A fault in taking one letter costs none of those behind it."""
-    two = Node(postgres, 2)
+    two = Node(database, 2)
 
     def take(sender: int, letter: bytes) -> None:
         if letter == b"bad":
             raise RuntimeError("a fault")
         two.take(sender, letter)
 
-    async with nodes(postgres, 1) as (one,):
+    async with nodes(database, 1) as (one,):
         await two.post.start(take)
         one.post.send(2, b"bad")
         one.post.send(2, b"good")
@@ -114,36 +126,36 @@ async def test_failing_receiver_misses_one_letter(postgres: str) -> None:
         await two.post.close()
 
 
-async def test_foreign_notifications_are_ignored(postgres: str) -> None:
+async def test_foreign_notifications_are_ignored(database: str) -> None:
     """Whoever may use the database may say anything on our channels."""
-    async with nodes(postgres) as (one, two):
+    async with nodes(database) as (one, two):
         channel = two.post._channel(2)
         for text in ("", "nonsense", "1.1.0.1.???"):
-            run(postgres, f"SELECT pg_notify('{channel}', '{text}')")
+            run(database, f"SELECT pg_notify('{channel}', '{text}')")
         one.post.send(2, b"good")
         assert await two.letters.get() == (1, b"good")
 
 
-async def test_schemas_of_a_database_are_apart(postgres: str) -> None:
+async def test_schemas_of_a_database_are_apart(database: str) -> None:
     """Two towers in one database have the same tokens and don't hear each other."""
-    run(postgres, "CREATE SCHEMA IF NOT EXISTS other_tower")
-    async with nodes(postgres) as (one, two):
-        stranger = Node(f"{postgres}&options=-csearch_path%3Dother_tower", 1)
+    run(database, "CREATE SCHEMA IF NOT EXISTS other_tower")
+    async with nodes(database) as (one, two):
+        stranger = Node(f"{database}&options=-csearch_path%3Dother_tower", 1)
         await stranger.post.start(stranger.take)
         stranger.post.send(2, b"for somebody else")
         stranger.post.send(None, b"for all of mine")
         await stranger.post.close()
         one.post.send(2, b"for you")
         assert await two.letters.get() == (1, b"for you")
-    run(postgres, "DROP SCHEMA other_tower")
+    run(database, "DROP SCHEMA other_tower")
 
 
-async def test_deaf_connection_is_made_anew(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deaf_connection_is_made_anew(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not hear itself though its connection works, as behind a pooler, listens again."""
     monkeypatch.setattr(post, "CHECK_S", 0.05)
     monkeypatch.setattr(post, "DEAF_S", 0.1)
     monkeypatch.setattr(post, "RETRY_S", 0.05)
-    async with nodes(postgres) as (one, two):
+    async with nodes(database) as (one, two):
         channel = two.post._channel(2)
         # From here on it asks itself where it does not listen, until it listens there.
         for node in (one, two):
@@ -173,19 +185,19 @@ async def test_a_start_waits_for_a_database_that_is_away(monkeypatch: pytest.Mon
 
 
 async def test_a_start_is_refused_by_a_database_that_lets_nobody_listen(
-    postgres: str, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That is no matter of time."""
     monkeypatch.setattr(post, "_BEGIN", b"SELECT 1 / 0")
-    node = Node(postgres, 1)
+    node = Node(database, 1)
     with pytest.raises(DatabaseUnusable, match="division by zero"):
         await node.post.start(node.take)
     assert not [thread for thread in threading.enumerate() if thread.name == "tower-post"]
 
 
-async def test_close_before_start_is_harmless(postgres: str) -> None:
+async def test_close_before_start_is_harmless(database: str) -> None:
     """An application that fails to start closes what it has made."""
-    await PostgresPost(postgres, 1).close()
+    await PostgresPost(database, 1).close()
 
 
 @pytest.fixture(scope="module")
