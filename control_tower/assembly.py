@@ -61,8 +61,8 @@ def assemble(
     queue = ReadyQueue(slots=limits.max_running, slots_per_user=limits.max_running_per_user)
     admission = Admission(SessionGate(), queue)
     questions = Questions(ids, limits, timers, tools)
-    lifecycle = Lifecycle(ids, node, timers, admission)
     users = UserAccounts(store, limits)
+    lifecycle = Lifecycle(ids, node, timers, admission, users)
     budget = Budget(
         models, questions, lifecycle, users, lambda process, call: runs.draw_again(process, call)
     )

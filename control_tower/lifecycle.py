@@ -20,7 +20,8 @@ from control_tower.ports import Ids
 from control_tower.process import Proposal
 from control_tower.public import usage_json
 from control_tower.questions import EXPIRY
-from control_tower.quota.accounts import WARN_AT
+from control_tower.quota.accounts import NOTHING, WARN_AT
+from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, MessageRecord, StepRecord, StepStatus
 from control_tower.schedule.admission import AGENT_MISSING, Admission
 from control_tower.sessions import message_json
@@ -89,6 +90,7 @@ class Lifecycle:
     node: str
     timers: Timers
     admission: Admission
+    users: UserAccounts
 
     # -- towards running ------------------------------------------------------------------
 
@@ -333,6 +335,7 @@ class Lifecycle:
         if p.pcb.state is State.TERMINATED:
             raise KernelBug(f"{p.pcb.pid} would end twice")
         self._stop_clock(p)
+        self._charge_held(p)
         self._cancel_questions(p, by)
         p.move(State.TERMINATED, reason or (error["code"] if error else None))
         p.edit(outcome=outcome, completed_at=p.now)
@@ -365,6 +368,13 @@ class Lifecycle:
                 )
             )
         p.then.append(lambda _: self._cancel_alarms(p))
+
+    def _charge_held(self, p: Proposal) -> None:
+        """Charge the calls in flight in full: nobody will learn what they used."""
+        used = p.held
+        if used is not None and used != NOTHING:
+            p.edit(usage=p.pcb.usage.plus(used))
+            self.users.charge(p, used)
 
     def _cancel_questions(self, p: Proposal, by: str | None) -> None:
         for interrupt_id in p.pcb.pending_interrupts:

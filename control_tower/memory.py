@@ -109,9 +109,10 @@ class Memory:
             pid = left.pop(0)
             process = self.processes.get(pid)
             member = process.pcb if process is not None else await self.store.mission(pid)
-            if member is not None and member.state is not State.TERMINATED:
-                family.append(member)
-                left += member.children
+            if member is None or (pid == root_pid and member.state is State.TERMINATED):
+                continue  # a root that ended has no account any more
+            family.append(member)
+            left += member.children
         if root_pid not in self.budget.accounts:
             self.budget.restore(family)
 

@@ -10,11 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 
 import msgspec
 
 from control_tower.execution.journal import FINAL, Journal, with_offset
 from control_tower.execution.run import Run
+from control_tower.quota.quotas import ResourceUsage, eventless
 from control_tower.records import (
     InterruptRecord,
     InterruptStatus,
@@ -57,7 +59,6 @@ class Process:
         recovering: its process died while it ran; the next start says so.
         run: its program in memory, None before the start and after a park.
         begun: steps whose effect was begun in this life of the process.
-        owed: steps that were cut, whose reservations the account holds until they are charged.
         has_slot, in_gate, queued: what it holds of the scheduler's, committed or not.
         effective: the priority with which its slot was granted, kept over a preemption.
         yielding: why it is to give its slot up at its next call, if it is.
@@ -76,7 +77,6 @@ class Process:
     watchers: list["asyncio.Future[None]"] = field(default_factory=list)
     recovering: bool = False
     begun: set[str] = field(default_factory=set)
-    owed: set[str] = field(default_factory=set)
     has_slot: bool = False
     effective: Priority | None = None
     in_gate: bool = False
@@ -188,6 +188,7 @@ class Proposal:
         self.edit(
             usage=msgspec.structs.replace(self.pcb.usage, events=self._events_used()),
             alarm_at=self._alarm_at(),
+            held=self.held,
         )
         writes = list(self.writes)
         writes += [SaveStep(record, event) for record, event in self.steps.values()]
@@ -203,6 +204,14 @@ class Proposal:
 
     def _events_used(self) -> int:
         return self.pcb.usage.events + self.own_events
+
+    @property
+    def held(self) -> ResourceUsage | None:
+        """What its calls without an outcome will have reserved, but events."""
+        if self.process.journal is None:
+            return self.pcb.held
+        reserved = [record.reserved for record in self.open_steps() if record.reserved is not None]
+        return eventless(reduce(ResourceUsage.plus, reserved)) if reserved else None
 
     @property
     def own_events(self) -> int:

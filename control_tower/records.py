@@ -29,7 +29,8 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     ``lineage`` is the ancestry, root first, itself last. ``token`` fences the node that runs it.
     ``account_pid`` owns the quota that it draws on. ``alarm_at`` is the next time at which it
     needs looking at while it waits (a sleep's end, a question's expiry, its delayed start).
-    ``usage`` is its own and that of its children that ended.
+    ``usage`` is its own and that of its children that ended, who are in ``counted``; ``held`` is
+    what its calls in flight have reserved.
     """
 
     pid: str
@@ -64,6 +65,8 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     error: JsonObject | None = None
     warned: tuple[str, ...] = ()
     account_pid: str | None = None
+    counted: tuple[str, ...] = ()
+    held: ResourceUsage | None = None
     alarm_at: float | None = None
 
 

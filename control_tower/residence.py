@@ -22,7 +22,6 @@ from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
 from control_tower.questions import EXPIRY, Questions
 from control_tower.quota.budget import Budget
-from control_tower.quota.quotas import ResourceUsage
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, ProcessControlBlock
 from control_tower.recovery import Recovery
@@ -127,7 +126,7 @@ class Residence:
         """A mission leaves memory at rest; one alarm stands for all of its own."""
         pcb = process.pcb
         self.rested_as(pcb)
-        self.budget.rested(process)
+        self.budget.rested(pcb)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
                 self.timers.cancel(Alarm(pcb.pid, WAKE, record.step))
@@ -158,13 +157,12 @@ class Residence:
         self.family.ended(pcb)
 
     def _close_account(self, process: Process) -> None:
-        in_flight: list[ResourceUsage] = []
-        cut: list[ResourceUsage] = []
-        for record in process.journal.open.values() if process.journal else ():
-            if record.reserved is not None:
-                held = record.step in process.begun or record.step in process.owed
-                (in_flight if held else cut).append(record.reserved)
-        self.budget.close(process.pcb, in_flight, cut)
+        in_flight = [
+            record.reserved
+            for record in (process.journal.open.values() if process.journal else ())
+            if record.reserved is not None and record.step in process.begun
+        ]
+        self.budget.close(process.pcb, in_flight)
 
     def ring(self, alarm: Alarm) -> None:
         """An alarm rang: see to its mission."""

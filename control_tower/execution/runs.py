@@ -91,7 +91,6 @@ class Runs:
             self.post(process, self.lifecycle.agent_missing)
             return
         profile = None if pcb.profile is None else self.catalog.profile(pcb.profile)
-        self.budget.owe(process)
         process.begun.intersection_update(process.effects)  # those are still at it
         process.held.clear()
         first_here = pcb.pid not in self.streamed
@@ -253,9 +252,9 @@ class Runs:
         """Charge what was used and free what was reserved."""
         self.budget.settle(p, reserved, used)
 
-    def settle_cut(self, p: Proposal, record: StepRecord) -> None:
+    def settle_cut(self, p: Proposal, reserved: ResourceUsage) -> None:
         """Charge an attempt in full of which nobody will learn the outcome."""
-        self.budget.settle_cut(p, record)
+        self.budget.settle_cut(p, reserved)
 
     def draw_again(self, process: Process, call: Call) -> None:
         """Let a call try again that had waited for others' settlements."""

@@ -95,7 +95,7 @@ class Effects(Protocol):
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used and free what was reserved."""
 
-    def settle_cut(self, p: Proposal, record: StepRecord) -> None:
+    def settle_cut(self, p: Proposal, reserved: ResourceUsage) -> None:
         """Charge an attempt in full of which nobody will learn the outcome."""
 
 
@@ -162,7 +162,7 @@ class Syscalls:
         if call.step in p.process.begun:
             return
         if record.reserved is not None:
-            self.effects.settle_cut(p, record)
+            self.effects.settle_cut(p, record.reserved)
         if call.repeatable:
             self._attempt(p, call, _next_attempt(p, record))
         else:
@@ -175,7 +175,7 @@ class Syscalls:
         if started and call.step in p.process.begun:
             return
         if record.reserved is not None:
-            self.effects.settle_cut(p, record)
+            self.effects.settle_cut(p, record.reserved)
             record = msgspec.structs.replace(record, reserved=None)
         if started and not record.idempotent:
             self.questions.doubt(p, record, "cut by a restart")

@@ -142,10 +142,6 @@ class Account:
             self.reserved = self.reserved.plus(_timeless(amount))
         return verdict
 
-    def hold(self, amount: ResourceUsage) -> None:
-        """Hold ``amount``, whatever the limits say: it was reserved in an earlier life."""
-        self.reserved = self.reserved.plus(_timeless(amount))
-
     def settle(self, reserved: ResourceUsage, actual: ResourceUsage) -> tuple[QuotaWarning, ...]:
         """Replace a reservation by what the call used.
 

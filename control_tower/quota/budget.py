@@ -19,10 +19,10 @@ from control_tower.ports import ModelRequest, Models
 from control_tower.process import Process, Proposal
 from control_tower.questions import Questions
 from control_tower.quota.accounts import LIMITS, NOTHING, Account, MustWait, OverLimit, QuotaWarning
-from control_tower.quota.quotas import ResourceQuota, ResourceUsage
+from control_tower.quota.quotas import ResourceQuota, ResourceUsage, eventless
 from control_tower.quota.user_accounts import UserAccounts
-from control_tower.records import ProcessControlBlock, StepRecord
-from control_tower.states import Outcome
+from control_tower.records import ProcessControlBlock
+from control_tower.states import Outcome, State
 from control_tower.unit import Commit
 from events.payloads import QuotaExceeded, QuotaExtended, QuotaWarned
 
@@ -51,7 +51,7 @@ class Budget:
         """
         account = self.accounts.get(pcb.pid)
         if account is None:
-            account = Account(pcb.quota, pcb.usage, warned=pcb.warned)
+            account = Account(pcb.quota, _spent(pcb), warned=pcb.warned)
             self.accounts[pcb.pid] = account
         return account
 
@@ -65,59 +65,47 @@ class Budget:
         return self.accounts.get(pcb.account_pid)
 
     def restore(self, family: Sequence[ProcessControlBlock]) -> None:
-        """Open the accounts of a family after a restart: a root and its live descendants.
+        """Open the accounts of a family after a restart: a live root and all of its descendants.
 
-        ``family`` is ordered, parents before children. A descendant that draws on another's
-        account has its use counted there, and what a person added to its limits, which is stored
-        with it; one with its own has it carved out again.
+        ``family`` is ordered, parents before children. What a descendant used counts on the
+        account that it draws on, or once it has ended on the one of its parent; what a person
+        added to its limits, too, which is stored with it. One with its own account has it carved
+        out again.
         """
+        owners = _owners(family)
+        counted = {pid for pcb in family for pid in pcb.counted}
         for pcb in family:
-            if pcb.account_pid is not None or pcb.pid in self.accounts:
+            if owners[pcb.pid] != pcb.pid or pcb.pid in self.accounts:
                 continue
-            quota, used = pcb.quota, pcb.usage
+            quota, used = pcb.quota, _spent(pcb)
             for other in family:
                 if other.account_pid == pcb.pid:
-                    used = used.plus(msgspec.structs.replace(other.usage, elapsed_seconds=0.0))
                     quota = _higher(quota, other.quota)
-            parent = next((each for each in family if each.pid == pcb.parent_pid), None)
-            if parent is None:
-                self.accounts[pcb.pid] = Account(quota, used, warned=pcb.warned)
-            elif (above := self.find(parent)) is not None:
-                self.accounts[pcb.pid] = above.adopt(quota, used, warned=pcb.warned)
-            if pcb.pid in self.accounts:
-                self.accounts[pcb.pid].cover()
+                if other is not pcb and owners[other.pid] == pcb.pid and other.pid not in counted:
+                    used = used.plus(msgspec.structs.replace(_spent(other), elapsed_seconds=0.0))
+            if pcb.parent_pid is None:
+                account = Account(quota, used, warned=pcb.warned)
+            else:
+                above = self.accounts[owners[pcb.parent_pid]]
+                account = above.adopt(quota, used, warned=pcb.warned)
+            self.accounts[pcb.pid] = account
+            account.cover()
 
-    def rested(self, process: Process) -> None:
+    def rested(self, pcb: ProcessControlBlock) -> None:
         """A mission has left memory. Without relatives its account can be opened again."""
-        pcb = process.pcb
         if pcb.parent_pid is None and not pcb.children:
             self.accounts.pop(pcb.pid, None)
-        elif (account := self.find(pcb)) is not None:
-            for reserved in _cut(process):
-                account.release(reserved)
-        process.owed.clear()
 
-    def owe(self, process: Process) -> None:
-        """Hold what calls had reserved that were cut, until the program comes to them again.
+    def settle_cut(self, p: Proposal, reserved: ResourceUsage) -> None:
+        """Note what an attempt is charged of which nobody will learn the outcome.
 
-        They will be charged in full; until then nobody else may have it. To be asked before a
-        program is run again.
+        Its account is charged when it is opened, which may be now.
         """
-        account = self.find(process.pcb)
-        for record in process.journal.open.values() if process.journal else ():
-            step = record.step
-            if record.reserved is None or step in process.effects:
-                continue
-            if account is not None and step not in process.begun and step not in process.owed:
-                account.hold(record.reserved)
-            process.owed.add(step)
-
-    def settle_cut(self, p: Proposal, record: StepRecord) -> None:
-        """Charge an attempt in full of which nobody will learn the outcome."""
-        reserved = record.reserved or NOTHING
-        held = reserved if record.step in p.process.owed else NOTHING
-        p.process.owed.discard(record.step)
-        self.settle(p, held, reserved)
+        self.find(p.pcb)
+        used = eventless(reserved)
+        if used != NOTHING:
+            p.edit(usage=p.pcb.usage.plus(used))
+            self.users.charge(p, used)
 
     def carve(self, parent: ProcessControlBlock, pid: str, quota: ResourceQuota) -> ResourceQuota:
         """Open a child's own account out of its parent's; return what it got.
@@ -134,25 +122,17 @@ class Budget:
         self.accounts[pid] = carved
         return carved.quota
 
-    def close(
-        self,
-        pcb: ProcessControlBlock,
-        in_flight: Iterable[ResourceUsage],
-        cut: Iterable[ResourceUsage],
-    ) -> None:
+    def close(self, pcb: ProcessControlBlock, in_flight: Iterable[ResourceUsage]) -> None:
         """Forget a root mission's account; a child's is given back to its parent's.
 
-        Nobody will learn the outcome of the calls that have none, so they are charged in full to
-        a relative's account: ``in_flight`` is what they hold of it, ``cut`` what calls of an
-        earlier life of the server had reserved, which nothing holds any more.
+        Nobody will learn the outcome of the calls that are ``in_flight``, so they are charged in
+        full to a relative's account, as they are in the mission's own usage.
         """
         self.waiting.pop(pcb.pid, None)
         account = None if pcb.account_pid is None else self.accounts.get(pcb.account_pid)
         if account is not None:
             for reserved in in_flight:
-                account.settle(reserved, reserved)
-            for reserved in cut:
-                account.settle(NOTHING, reserved)
+                account.settle(reserved, eventless(reserved))
         if pcb.parent_pid is None:
             self.accounts.pop(pcb.pid, None)
 
@@ -165,7 +145,7 @@ class Budget:
     def child_ended(self, p: Proposal, child: ProcessControlBlock) -> None:
         """Count what an ended child used as its parent's use."""
         used = msgspec.structs.replace(child.usage, elapsed_seconds=0.0)
-        p.edit(usage=p.pcb.usage.plus(used))
+        p.edit(usage=p.pcb.usage.plus(used), counted=(*p.pcb.counted, child.pid))
         if (child.account_pid or child.pid) == child.pid:
             account, above = self.accounts.pop(child.pid, None), self.find(p.pcb)
             if account is not None and above is not None:
@@ -314,10 +294,27 @@ class Budget:
             p.event(QuotaExtended(resource=resource, used=used, limit=new))
 
 
-def _cut(process: Process) -> list[ResourceUsage]:
-    """Return what calls had reserved that were cut and are held to be charged."""
-    records = process.journal.open.values() if process.journal else ()
-    return [each.reserved for each in records if each.reserved and each.step in process.owed]
+def _spent(pcb: ProcessControlBlock) -> ResourceUsage:
+    """Return what a mission used that runs on, calls that were cut charged in full.
+
+    One that ended has them in its usage.
+    """
+    cut = None if pcb.state is State.TERMINATED else pcb.held
+    return pcb.usage if cut is None else pcb.usage.plus(cut)
+
+
+def _owners(family: Sequence[ProcessControlBlock]) -> dict[str, str]:
+    """Return by pid whose account each of a family counts on, its own for a live one with it.
+
+    A child that outlives its parent ends, and gets no account any more.
+    """
+    owners: dict[str, str] = {}
+    live = {pcb.pid for pcb in family if pcb.state is not State.TERMINATED}
+    for pcb in family:
+        above = pcb.parent_pid
+        owns = pcb.account_pid is None and pcb.pid in live and (above is None or above in live)
+        owners[pcb.pid] = pcb.pid if above is None or owns else owners[above]
+    return owners
 
 
 def _higher(quota: ResourceQuota, other: ResourceQuota) -> ResourceQuota:
