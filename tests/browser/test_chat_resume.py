@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat, OpenPage
 from tests.browser.tower_process import TowerProcess
-from tests.browser.watch import REFUSED, Watch
+from tests.browser.watch import AWAY, Watch
 
 COUNTED = " ".join(str(number) for number in range(1, 201))
 
@@ -41,7 +41,7 @@ def test_a_killed_server_loses_nothing_on_an_open_page(
     own_tower: TowerProcess, open_chat: OpenChat, watch: Watch
 ) -> None:
     """After kill -9 in mid-mission the page comes back by itself, with every step once."""
-    watch.expect(REFUSED)
+    watch.expect(AWAY)
     chat = open_chat(own_tower)
     chat.send("work 150 steps")
     expect(chat.steps.nth(20)).to_be_visible()
@@ -67,7 +67,7 @@ def test_what_is_sent_while_the_server_is_away_arrives_once(
     own_tower: TowerProcess, open_chat: OpenChat, watch: Watch
 ) -> None:
     """A message waits for the server, and is done once."""
-    watch.expect(REFUSED)
+    watch.expect(AWAY)
     watch.expect("Failed to load resource")
     chat = open_chat(own_tower)
     chat.send("calculate 1+1")
@@ -88,7 +88,7 @@ def test_a_question_survives_the_server(
     own_tower: TowerProcess, open_chat: OpenChat, watch: Watch
 ) -> None:
     """An approval asked for before a crash can be given after it, on the same page."""
-    watch.expect(REFUSED)
+    watch.expect(AWAY)
     chat = open_chat(own_tower)
     chat.send("write a.txt: hello then delete a.txt")
     expect(chat.card).to_be_visible()
@@ -105,7 +105,7 @@ def test_a_drained_server_is_waited_for(
     own_tower: TowerProcess, open_chat: OpenChat, watch: Watch
 ) -> None:
     """A server that ends as it should lets the page come back as if nothing had been."""
-    watch.expect(REFUSED)
+    watch.expect(AWAY)
     chat = open_chat(own_tower)
     chat.send("work 400 steps")
     expect(chat.steps.nth(5)).to_be_visible()

@@ -11,7 +11,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.rest_calls import submit
 from tests.browser.tokens import token
 from tests.browser.tower_process import TowerProcess
-from tests.browser.watch import REFUSED, Watch
+from tests.browser.watch import AWAY, Watch
 
 APP = str(Path(__file__).with_name("showcase_app.py"))
 
@@ -216,7 +216,7 @@ def test_the_console_survives_the_server(
     own_tower: TowerProcess, open_page: OpenPage, watch: Watch
 ) -> None:
     """Killed under an open page, the server comes back and the table with it."""
-    watch.expect(REFUSED)
+    watch.expect(AWAY)
     watch.expect("Failed to load resource")
     page = open_page(own_tower, "/operator")
     expect(page.locator("ct-status .status")).to_contain_text("live")

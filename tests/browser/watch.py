@@ -7,8 +7,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
   console.error("policy violated:", event.violatedDirective, event.blockedURI, event.sample));
 """
 
-REFUSED = "ERR_CONNECTION_REFUSED"
-"""What the browser itself says while the server is down."""
+AWAY = "net::ERR_CONNECTION_"
+"""What the browser itself says while the server is down: refused, or reset if it has just gone."""
 
 
 class Watch:

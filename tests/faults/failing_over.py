@@ -124,8 +124,14 @@ class Pair:
             self.wrong.append(f"a server that was replaced ended with {code}")
 
     async def stop(self) -> list[int]:
-        """Ask both servers to end, the one that stands by first; return their exit codes."""
-        return [await asyncio.to_thread(tower.stop) for tower in reversed(self._towers)]
+        """Ask the server that serves to end, then the other, once it serves; return their codes.
+
+        The other one may have been launched a moment ago: SIGTERM would find a bare Python.
+        """
+        first, second = self._towers
+        code = await asyncio.to_thread(first.stop)
+        await asyncio.to_thread(second.announced)
+        return [code, await asyncio.to_thread(second.stop)]
 
     def end(self) -> None:
         """Make sure that both are gone."""
