@@ -1,6 +1,7 @@
 """The messages of the bus between processes: what a node says in one tick, as bytes.
 
-A core. A message is a head (version, sender) and a body in MessagePack. What events have in common
+A core. A node says events and replies to all nodes, and text to each node that wants it. A message
+is a head (version, sender) and a body in MessagePack. What events have in common
 is said once a message: types and scopes stand in tables, and events name their rows. A receiver
 keeps the scopes that it made, since a mission's thousand events have one.
 
@@ -10,14 +11,14 @@ cluster is brought up to date, these find the events in the log.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from events.types import Committed, Ephemeral, Scope
 
-VERSION: Final = 1
+VERSION: Final = 2
 PIECE_BYTES: Final = 256 << 10
 """About how large a message becomes: what a receiver takes in a few milliseconds."""
 
@@ -34,11 +35,12 @@ _EventRow: TypeAlias = tuple[_Row, _Row, bytes]
 class _Unit(msgspec.Struct, array_like=True, tag=0, frozen=True, gc=False):
     first: _Offset
     events: list[_EventRow]
-    after: list[_EventRow]
 
 
-class _Late(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
-    event: _EventRow
+class _Text(msgspec.Struct, array_like=True, tag=1, frozen=True, gc=False):
+    reached: _Offset
+    fresh: _Offset
+    events: list[_EventRow]
 
 
 class Reply(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
@@ -50,16 +52,51 @@ class Reply(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
 
 
 class Ask(msgspec.Struct, array_like=True, tag=3, frozen=True, gc=False):
-    """A node has missed something: what streams is to be said again, as far as it is."""
+    """The node ``of`` is to say its whole interest again; 0: every node is."""
+
+    of: int
 
 
-_Item: TypeAlias = _Unit | _Late | Reply | Ask
+class Interest(msgspec.Struct, array_like=True, tag=4, frozen=True, gc=False):
+    """A change of what the sender wants text of; see :mod:`events.interest`.
+
+    Attributes:
+        number: of the change, from 1.
+        came: topics that are wanted now.
+        went: topics that are not any more.
+        whole: nothing else is wanted than what came.
+        missed: what streams in all of it is to be said again.
+        answer: the sender waits until this was :class:`Heard`.
+    """
+
+    number: _Offset
+    came: list[str]
+    went: list[str]
+    whole: bool
+    missed: bool
+    answer: bool
+
+
+class Heard(msgspec.Struct, array_like=True, tag=5, frozen=True, gc=False):
+    """To one node: its change of interest was heard of, and what streams in it was said before.
+
+    Attributes:
+        number: of the change.
+        reached: an offset; with it all is there that the text before this waits for.
+    """
+
+    number: _Offset
+    reached: _Offset
+
+
+_Item: TypeAlias = _Unit | _Text | Reply | Ask | Interest | Heard
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
     number: _Offset
     reached: _Offset
     fresh: _Offset
+    interest: _Offset
     types: list[str]
     scopes: list[_ScopeRow]
     items: list[_Item]
@@ -74,22 +111,34 @@ class NotOurs(Exception):
 
 
 class UnitSaid(msgspec.Struct, frozen=True, gc=False):
-    """Events of a unit with its ephemeral ones; or ephemeral ones alone."""
+    """Events of a unit, or a part of them."""
 
     events: Sequence[Committed]
-    after: Sequence[Ephemeral]
+
+
+class TextSaid(msgspec.Struct, frozen=True, gc=False):
+    """An ephemeral event. For ``reached`` and ``fresh`` see :mod:`events.sequence`."""
+
+    reached: int
+    fresh: int
+    event: Ephemeral
+
+
+Item: TypeAlias = UnitSaid | TextSaid | Reply | Ask | Interest | Heard
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
     """What a node says. For ``reached`` and ``fresh`` see :mod:`events.sequence`.
 
-    ``number`` counts the sender's messages, from 1.
+    ``number`` counts the sender's messages to all, from 1; it is 0 in one that is for us alone.
+    ``interest`` is how many changes of its interest the sender had told before.
     """
 
     number: int
     reached: int
     fresh: int
-    items: Sequence[UnitSaid | Reply | Ask]
+    interest: int
+    items: Sequence[Item]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -106,6 +155,7 @@ class Writing:
 
     __slots__ = (
         "_fresh",
+        "_interest",
         "_items",
         "_kept",
         "_reached",
@@ -116,9 +166,10 @@ class Writing:
         "size_bytes",
     )
 
-    def __init__(self, reached: int, fresh: int) -> None:
+    def __init__(self, reached: int, fresh: int, interest: int = 0) -> None:
         self._reached = reached
         self._fresh = fresh
+        self._interest = interest
         self._types: dict[str, int] = {}
         self._scopes: list[_ScopeRow] = []
         self._scope_rows: dict[int, int] = {}
@@ -127,29 +178,41 @@ class Writing:
         self.size_bytes = 0
         self.durable = 0
 
-    def unit(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        """Add events of one unit, which follow each other, then ephemeral ones."""
-        if events:
-            first = events[0].offset
-            self.durable += len(events)
-            rows = [self._row(each) for each in events]
-            self._items.append(_Unit(first, rows, [self._row(each) for each in after]))
+    def unit(self, events: Sequence[Committed]) -> None:
+        """Add events of one unit, which follow each other."""
+        self.durable += len(events)
+        self._items.append(_Unit(events[0].offset, [self._row(each) for each in events]))
+
+    def text(self, reached: int, fresh: int, event: Ephemeral) -> None:
+        """Add an ephemeral event."""
+        last = self._items[-1] if self._items else None
+        if isinstance(last, _Text) and last.reached == reached and last.fresh == fresh:
+            last.events.append(self._row(event))
         else:
-            self._items.extend([_Late(self._row(each)) for each in after])
+            self._items.append(_Text(reached, fresh, [self._row(event)]))
 
     def reply(self, to: int, call: str, body: bytes) -> None:
         """Add a reply."""
         self.size_bytes += len(body) + len(call) + 16
         self._items.append(Reply(to, call, body))
 
-    def ask(self) -> None:
-        """Add that we have missed something."""
-        self._items.append(Ask())
+    def add(self, item: Ask | Interest | Heard) -> None:
+        """Add what nodes have to say of themselves."""
+        if isinstance(item, Interest):
+            self.size_bytes += sum(map(len, item.came)) + sum(map(len, item.went))
+        self.size_bytes += 16
+        self._items.append(item)
 
     def finish(self, sender: int, number: int) -> bytes:
         """Return the message."""
         body = _Body(
-            number, self._reached, self._fresh, list(self._types), self._scopes, self._items
+            number,
+            self._reached,
+            self._fresh,
+            self._interest,
+            list(self._types),
+            self._scopes,
+            self._items,
         )
         return _HEAD.pack(VERSION, sender) + _encode(body)
 
@@ -200,25 +263,26 @@ class Reader:
         try:
             body = _decode(memoryview(data)[_HEAD.size :])
             scopes = [self._scope(row) for row in body.scopes]
-            items = [self._item(each, body.types, scopes) for each in body.items]
+            items = [one for each in body.items for one in self._said(each, body.types, scopes)]
         # RecursionError and UnicodeDecodeError are no MsgspecError; a row may be out of its table.
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, IndexError) as error:
             raise NotOurs(VERSION) from error
-        return Message(body.number, body.reached, body.fresh, items)
+        return Message(body.number, body.reached, body.fresh, body.interest, items)
 
     @staticmethod
-    def _item(item: _Item, types: list[str], scopes: list[Scope]) -> UnitSaid | Reply | Ask:
-        if isinstance(item, (Reply, Ask)):
-            return item
-        if isinstance(item, _Late):
-            kind, scope, body = item.event
-            return UnitSaid((), (Ephemeral(types[kind], scopes[scope], body),))
-        events = [
-            Committed(offset, types[kind], scopes[scope], body)
-            for offset, (kind, scope, body) in enumerate(item.events, item.first)
-        ]
-        after = [Ephemeral(types[kind], scopes[scope], body) for kind, scope, body in item.after]
-        return UnitSaid(events, after)
+    def _said(item: _Item, types: list[str], scopes: list[Scope]) -> Iterable[Item]:
+        if isinstance(item, _Unit):
+            events = [
+                Committed(offset, types[kind], scopes[scope], body)
+                for offset, (kind, scope, body) in enumerate(item.events, item.first)
+            ]
+            return (UnitSaid(events),)
+        if isinstance(item, _Text):
+            return [
+                TextSaid(item.reached, item.fresh, Ephemeral(types[kind], scopes[scope], body))
+                for kind, scope, body in item.events
+            ]
+        return (item,)
 
     def _scope(self, row: _ScopeRow) -> Scope:
         found = self._scopes.get(row)

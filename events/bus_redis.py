@@ -1,10 +1,12 @@
 """The bus between processes, over Redis: what one node commits reaches every node's hub.
 
-A shell around :mod:`events.sequence` (what may be given to the hub), :mod:`events.outbox` (what is
-to be said) and :mod:`events.redis_links` (the connections). Redis is never the truth. What it
-loses is found missing and read from the log; while it is gone, each second's look at the log's
-head takes its place: events are late by that, and there are no deltas of other nodes. Whoever is
-back asks for what streams by then, so that no text keeps a hole.
+A shell around :mod:`events.sequence` (what may be given to the hub), :mod:`events.text_routes` (who
+is sent which text), :mod:`events.outbox` (what is to be said) and :mod:`events.redis_links` (the
+connections). Events go to all nodes over one channel, text over one of each node's own.
+
+Redis is never the truth. What it loses is found missing and read from the log; while it is gone,
+each second's look at the log's head takes its place: events are late by that, and there are no
+deltas of other nodes. Whoever is back asks for what streams by then, so that no text keeps a hole.
 
 Our own units need nobody: their completions ran before they come here, and they go on to the hub
 at once unless an earlier offset of another node is still to come.
@@ -18,13 +20,22 @@ from typing import Final
 import structlog
 
 from events.bus import Receiver
-from events.bus_messages import VERSION, Ask, NotOurs, Reader, Reply, UnitSaid, sender_of
+from events.bus_messages import (
+    VERSION,
+    Item,
+    NotOurs,
+    Reader,
+    Reply,
+    TextSaid,
+    UnitSaid,
+    sender_of,
+)
 from events.bus_ports import BusFigures, BusPorts
 from events.log import Page
 from events.outbox import Outbox
-from events.own_texts import OwnTexts
 from events.redis_links import Listener, Speaker, connections
 from events.sequence import PATIENCE_S, Sequencer, Source, Stretch
+from events.text_routes import TextRoutes
 from events.types import Committed, Ephemeral
 
 LOOK_EVERY_S: Final = 1.0
@@ -52,6 +63,9 @@ class RedisBus:
         seen: the hub's head.
         ports: see there.
         patience_s: how long an earlier offset is waited for before the log is read.
+
+    Attributes:
+        audience: to be told of what this node's connections want to read.
     """
 
     def __init__(
@@ -68,15 +82,24 @@ class RedisBus:
         self._ports = ports
         self._pool = connections(url)
         self._sequencer = Sequencer(receiver, seen, patience_s)
-        self._outbox = Outbox(token, seen, lambda: self._sequencer.fresh)
-        channel = f"tower:{ports.log.epoch}"
-        self._speaker = Speaker(self._pool, channel, self._outbox)
-        self._listener = Listener(self._pool, channel, self._heard)
-        self._reader = Reader()
-        self._texts = OwnTexts()
-        self._asked = False
-        self._made_up = (0, 0)
         self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(
+            token, seen, lambda: self._sequencer.fresh, lambda: self.audience.number
+        )
+        channel = f"tower:{ports.log.epoch}"
+        self._look_now = asyncio.Event()
+        works = self._look_now.set
+        self._speaker = Speaker(self._pool, works, channel, self._outbox)
+        self._listener = Listener(self._pool, works, (channel, f"{channel}:{token}"), self._heard)
+        self._reader = Reader()
+        self.audience = TextRoutes(
+            token,
+            self._outbox,
+            wake=self._speaker.wake,
+            seen=lambda: self._sequencer.seen,
+            clock=self._loop.time,
+        )
+        self._began: tuple[int, int] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._hole = asyncio.Event()
@@ -128,16 +151,15 @@ class RedisBus:
 
     def send(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Send the events of one unit, then its ephemeral ones, here and to all nodes."""
-        self._texts.note(events, after)
-        self._outbox.unit(events, after)
+        self._outbox.unit(events)
+        self.audience.send(events, after)
         self._speaker.wake()
         self._sequencer.send(events, after, self._loop.time())
         self._watch()
 
     def send_ephemeral(self, event: Ephemeral) -> None:
         """Send an ephemeral event, here and to all nodes."""
-        self._texts.note((), (event,))
-        self._outbox.unit((), (event,))
+        self.audience.send((), (event,))
         self._speaker.wake()
         self._sequencer.send_ephemeral(event, self._loop.time())
         self._watch()
@@ -166,19 +188,27 @@ class RedisBus:
         except NotOurs as error:
             self._ignore(error)
             return
-        now = self._loop.time()
-        source = self._sequencer.begin(sender, message.number, message.reached, message.fresh, now)
-        if source is not None:
-            for item in message.items:
-                self._take(source, item, now)
+        now, source = self._loop.time(), None
+        if message.number:
+            source = self._sequencer.begin(
+                sender, message.number, message.reached, message.fresh, now
+            )
+            if source is None:
+                return
+            self.audience.heard_from(sender, message.interest)
+        for item in message.items:
+            self._take(sender, source, item, now)
         self._watch()
 
-    def _take(self, source: Source, item: UnitSaid | Reply | Ask, now: float) -> None:
+    def _take(self, sender: int, source: Source | None, item: Item, now: float) -> None:
         try:
-            if isinstance(item, UnitSaid):
-                self._sequencer.unit(source, item.events, item.after, now)
-            elif isinstance(item, Ask):
-                self._asked = True
+            if isinstance(item, TextSaid):
+                self._sequencer.text(sender, item.reached, item.fresh, item.event, now)
+            elif isinstance(item, UnitSaid):
+                if source is not None:
+                    self._sequencer.unit(source, item.events, (), now)
+            elif not isinstance(item, Reply):
+                self.audience.take(sender, item)
             elif item.to == self._token:
                 self._ports.on_reply(item.call, item.body)
         except Exception:  # a bug of who is told; it must not keep others from what follows
@@ -194,24 +224,24 @@ class RedisBus:
 
     async def _look(self) -> None:
         while True:
+            self._look_now.clear()
             self.note_head(self._ports.head())
-            self._make_up()
+            self._begin()
+            self.audience.beat()
             self._outbox.beat()
             self._speaker.wake()
-            await asyncio.sleep(LOOK_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), LOOK_EVERY_S)
 
-    def _make_up(self) -> None:
-        """Ask for what we missed, and say again what others have. Once a second at most."""
+    def _begin(self) -> None:
+        """Exchange with the others who wants what, whenever a connection is a new one."""
         times = (self._listener.times, self._speaker.times)
-        if self.connected and times != self._made_up:
-            # What we said while nobody carried it, others miss without knowing.
-            self._asked |= times[1] != self._made_up[1]
-            self._made_up = times
-            self._outbox.ask()
-        if self._asked and self._speaker.connected:
-            self._asked = False
-            for delta in self._texts.so_far():
-                self._outbox.unit((), (delta,))
+        if self.connected and times != self._began:
+            if self._began is None:
+                self.audience.begin()
+            else:
+                self.audience.begin_again()
+            self._began = times
 
     def _watch(self) -> None:
         """See to it that a hole is looked at when its time has come."""

@@ -28,7 +28,8 @@ A connection brings an :class:`~events.subscribers.Outlet` (its way out) and get
   A snapshot taken there is exact as of ``Subscribed.offset``, ``partial_text`` included.
 * ``follow`` only a mission that has not ended: a mission's end is what ends it.
 * Where other processes write the same log, set ``others``: awaited before a place beyond our
-  head is refused, it returns once all is published that they have committed by then.
+  head is refused, it returns once all is published that they have committed by then. And set
+  ``audience`` before anybody connects: text of theirs comes here as far as it is told to want it.
 * After an erasure call ``forget_recent``, so that replays read the log and not this memory.
 * For server-sent events and the like, write an Outlet that splits frames with
   :func:`events.frames.payloads`.
@@ -45,6 +46,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from events.audience import Audience
 from events.catchup import CatchUp, Milestones
 from events.errors import OutOfOrder, TooManyTopics
 from events.frames import text_frame
@@ -118,6 +120,7 @@ class Hub:
         self._limits = limits or HubLimits()
         self.wall = wall
         self.others: Callable[[], Awaitable[None]] | None = None
+        self.audience: Audience | None = None
         self._ring = Ring(log.head, self._limits.ring)
         self._streams = Streams(self._limits.streams)
         self._subscribers: dict[Subscriber, None] = {}
@@ -207,7 +210,7 @@ class Hub:
 
     def add(self, outlet: Outlet) -> Subscriber:
         """Take a connection in. It gets nothing until it subscribes."""
-        subscriber = Subscriber(outlet, self._turns.now())
+        subscriber = Subscriber(outlet, self._turns.now(), self.audience)
         self._subscribers[subscriber] = None
         return subscriber
 
@@ -294,16 +297,16 @@ class Hub:
             TooManyTopics: if the connection would have more than it may.
         """
         self._check_count(subscriber, filters)
+        if self.audience is not None:
+            await self.audience.expects([one.topic for one in filters if one.wants_text])
         reason = floor = None
         if since is not None:
-            if epoch not in {None, self._log.epoch} or (
-                since > self._ring.head and since > await self.present()
-            ):
+            if epoch not in {None, self._log.epoch} or await self._is_beyond(since):
                 reason = "epoch_changed"
             elif since < self._ring.head:
                 floor = await self._log.floor([one.topic for one in filters])
                 reason = "history_gap" if since < floor else None
-            self._check_count(subscriber, filters)
+        self._check_count(subscriber, filters)
         if subscriber.gone:
             return
         self._places.attach(subscriber, filters, None if reason else since)

@@ -1,20 +1,67 @@
 """The outbox of a node: what it has to say to the others, in order and bounded.
 
-A core. What is put in within one tick leaves as one message, in pieces if it is large. Nothing in
-here is needed by anybody: the others find in the log what is dropped, and replies go another way,
-too. So it keeps nothing while there is nobody to carry it, and little while that one is slow.
+A core. What is put in within one tick leaves in one round: a message to each node that wants text,
+and one to all, in pieces if it is large. Text goes first. It says which events it follows, and is
+kept by who gets it until they are there; so it is never behind an event that it came before.
+
+Nothing in here is needed by anybody: the others find in the log what is dropped, and replies go
+another way, too. So it keeps nothing while there is nobody to carry it, and little while that one
+is slow.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from events.bus_messages import PIECE_BYTES, Writing
+from events.bus_messages import PIECE_BYTES, Ask, Heard, Interest, Writing
 from events.types import Committed, Ephemeral
 
 MOST_BYTES: Final = 8 << 20
 LARGEST_BYTES: Final = 4 << 20
 """Of one event. A larger one is read from the log by whoever needs it."""
+
+
+class Letter(NamedTuple):
+    """A message on its way. ``to`` None is to all."""
+
+    to: int | None
+    data: bytes
+
+
+class _Pieces:
+    """Messages that are being written to the same nodes; the first is the next to go.
+
+    Attributes:
+        closed: the last piece takes no more: what follows does not follow from it.
+    """
+
+    def __init__(self, begin: Callable[[], Writing]) -> None:
+        self.closed = True
+        self._begin = begin
+        self._waiting: deque[Writing] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def durable(self) -> int:
+        """How many durable events are in them."""
+        return sum(piece.durable for piece in self._waiting)
+
+    def last(self) -> Writing:
+        """Return the piece to write in."""
+        if not self._waiting or self.closed:
+            self._waiting.append(self._begin())
+            self.closed = False
+        return self._waiting[-1]
+
+    def first(self) -> Writing:
+        """Take the next piece out."""
+        return self._waiting.popleft()
+
+
+def _to_one() -> _Pieces:
+    return _Pieces(lambda: Writing(0, 0, 0))
 
 
 class Outbox:
@@ -24,6 +71,7 @@ class Outbox:
         sender: our token.
         reached: the last offset that we committed, or that was there before we came.
         fresh: returns the offset up to which all of our commits have been put in here.
+        interest: returns the number of the last change of our interest.
         most_bytes: what may wait.
 
     Attributes:
@@ -32,65 +80,93 @@ class Outbox:
     """
 
     def __init__(
-        self, sender: int, reached: int, fresh: Callable[[], int], most_bytes: int = MOST_BYTES
+        self,
+        sender: int,
+        reached: int,
+        fresh: Callable[[], int],
+        interest: Callable[[], int] = int,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.is_open = False
         self.dropped = 0
         self._sender = sender
         self._reached = reached
         self._fresh = fresh
+        self._interest = interest
         self._most_bytes = most_bytes
         self._number = 0
-        self._pieces: deque[Writing] = deque()
-        # The last piece takes no more: what follows does not follow from it.
-        self._closed = True
+        self._to_all = _Pieces(self._begin)
+        self._to_one: defaultdict[int, _Pieces] = defaultdict(_to_one)
         self._size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._pieces)
 
     @property
     def size_bytes(self) -> int:
         """What waits, about."""
         return self._size
 
-    def unit(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        """Put the events of one unit in, then its ephemeral ones."""
-        size = _size(events) + _size(after)
+    # To all.
+
+    def unit(self, events: Sequence[Committed]) -> None:
+        """Put the events of one unit in."""
+        if not events:
+            return
+        size = _size(events)
         if size <= PIECE_BYTES:
-            self._put(events, after, size)
+            self._put(events, size)
             return
         for part in _parts(events):
-            self._put(part, (), _size(part))
-        for each in after:
-            self._put((), (each,), len(each.body))
+            self._put(part, _size(part))
 
     def reply(self, to: int, call: str, body: bytes) -> None:
         """Put a reply in."""
         if self._has_room(len(body)):
-            piece = self._piece()
+            piece = self._to_all.last()
             before = piece.size_bytes
             piece.reply(to, call, body)
-            self._grow(piece, before)
+            self._grow(self._to_all, piece, before)
 
-    def ask(self) -> None:
-        """Put in that we have missed something."""
+    def tell(self, item: Ask | Interest) -> None:
+        """Put in what we want text of, or that we don't know what others want."""
         if self.is_open:
-            self._piece().ask()
+            self._add(self._to_all, item)
 
     def beat(self) -> None:
         """See to it that there is a message, if an empty one."""
-        if self.is_open and not self._pieces:
-            self._piece()
+        if self.is_open:
+            self._to_all.last()
 
-    def take(self) -> bytes | None:
-        """Return the next message; None: there is none."""
-        if not self._pieces:
-            return None
-        piece = self._pieces.popleft()
-        self._size -= piece.size_bytes
-        self._number += 1
-        return piece.finish(self._sender, self._number)
+    # To one.
+
+    def text(self, to: Collection[int], event: Ephemeral) -> None:
+        """Put an ephemeral event in."""
+        fresh = max(self._fresh(), self._reached)
+        for token in to:
+            if self._has_room(len(event.body)):
+                pieces = self._to_one[token]
+                piece = pieces.last()
+                before = piece.size_bytes
+                piece.text(self._reached, fresh, event)
+                self._grow(pieces, piece, before)
+
+    def heard(self, to: int, number: int) -> None:
+        """Put in that we have heard of a node's change of interest, behind the text so far."""
+        if self.is_open:
+            self._add(self._to_one[to], Heard(number, self._reached))
+
+    # Out.
+
+    def take(self) -> list[Letter]:
+        """Return what goes out next, together and in this order."""
+        letters = [
+            Letter(to, self._finish(pieces.first(), 0))
+            for to, pieces in self._to_one.items()
+            for _ in range(len(pieces))
+        ]
+        self._to_one.clear()
+        if self._to_all:
+            self._number += 1
+            letters.append(Letter(None, self._finish(self._to_all.first(), self._number)))
+        return letters
 
     def open(self) -> None:
         """Begin to keep what is put in."""
@@ -99,39 +175,45 @@ class Outbox:
     def close(self) -> None:
         """Drop everything, and keep nothing from now on."""
         self.is_open = False
-        self.dropped += sum(piece.durable for piece in self._pieces)
-        self._pieces.clear()
-        self._closed = True
+        self.dropped += self._to_all.durable
+        self._to_all = _Pieces(self._begin)
+        self._to_one.clear()
         self._size = 0
 
-    def _put(self, events: Sequence[Committed], after: Sequence[Ephemeral], size: int) -> None:
+    def _put(self, events: Sequence[Committed], size: int) -> None:
         if self._has_room(size):
-            piece = self._piece()
+            piece = self._to_all.last()
             before = piece.size_bytes
-            piece.unit(events, after)
-            self._grow(piece, before)
+            piece.unit(events)
+            self._grow(self._to_all, piece, before)
         else:
             self.dropped += len(events)
             # A message says once, in front, what its sender has reached. That is now more.
-            self._closed = True
-        if events:
-            self._reached = events[-1].offset
+            self._to_all.closed = True
+        self._reached = events[-1].offset
+
+    def _add(self, pieces: _Pieces, item: Ask | Interest | Heard) -> None:
+        piece = pieces.last()
+        before = piece.size_bytes
+        piece.add(item)
+        self._grow(pieces, piece, before)
+
+    def _begin(self) -> Writing:
+        return Writing(self._reached, max(self._fresh(), self._reached), self._interest())
 
     def _has_room(self, size: int) -> bool:
         return self.is_open and size <= LARGEST_BYTES and self._size + size <= self._most_bytes
 
-    def _piece(self) -> Writing:
-        if not self._pieces or self._closed:
-            self._pieces.append(Writing(self._reached, max(self._fresh(), self._reached)))
-            self._closed = False
-        return self._pieces[-1]
-
-    def _grow(self, piece: Writing, before: int) -> None:
+    def _grow(self, pieces: _Pieces, piece: Writing, before: int) -> None:
         self._size += piece.size_bytes - before
-        self._closed = piece.size_bytes >= PIECE_BYTES
+        pieces.closed = piece.size_bytes >= PIECE_BYTES
+
+    def _finish(self, piece: Writing, number: int) -> bytes:
+        self._size -= piece.size_bytes
+        return piece.finish(self._sender, number)
 
 
-def _size(events: Sequence[Committed | Ephemeral]) -> int:
+def _size(events: Sequence[Committed]) -> int:
     size = 0
     for each in events:
         size += len(each.body)
@@ -146,5 +228,4 @@ def _parts(events: Sequence[Committed]) -> Iterator[Sequence[Committed]]:
             yield events[start:at]
             start, size = at, 0
         size += len(event.body)
-    if events:
-        yield events[start:] if start else events
+    yield events[start:] if start else events

@@ -1,12 +1,12 @@
 """What our own missions are streaming, in full, for nodes that missed a part of it.
 
-Deltas are sent once and kept by nobody. A node that comes, or comes back after its Redis was away,
-would show text with a hole until the step ends: it is told the text so far instead, as a delta
-that begins at 0, in its place among the others.
+Deltas are sent once and kept by nobody. A node that begins to want them, or comes back after its
+Redis was away, would show text with a hole until the step ends: it is told the text so far instead,
+as a delta that begins at 0, in its place among the others.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from events.payloads import LlmDelta
@@ -15,7 +15,6 @@ from events.topics import Filter
 from events.types import Committed, Ephemeral, ephemeral
 
 _BOUNDS: Final = StreamBounds(total_bytes=16 << 20)
-_ALL: Final = (Filter("system"),)
 
 
 class OwnTexts:
@@ -33,8 +32,8 @@ class OwnTexts:
             if late.type == LlmDelta.TYPE:
                 self._streams.delta(late)
 
-    def so_far(self) -> Iterator[Ephemeral]:
-        """Return a delta with the whole text of each stream that goes on."""
-        for text in self._streams.wanted_by(_ALL):
+    def so_far(self, topics: Iterable[str]) -> Iterator[Ephemeral]:
+        """Return a delta with the whole text of each stream of these topics that goes on."""
+        for text in self._streams.wanted_by(map(Filter, topics)):
             whole = LlmDelta(step=text.step, attempt=text.attempt, at=0, text=text.text)
             yield ephemeral(whole, text.scope, self._wall())

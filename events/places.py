@@ -109,6 +109,7 @@ class Places:
         self._leave(subscriber)
         for topic in subscriber.position.implicit_topics:
             self._drop_follower(topic, subscriber)
+        subscriber.position.close()
 
     # What events change.
 

@@ -12,7 +12,7 @@ once a second, so a listener that hears nothing for ``SILENCE_S`` connects again
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -23,11 +23,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from events.outbox import Letter
+
 SILENCE_S: Final = 3.0
 ANSWER_S: Final = 2.0
 """How long connecting and each answer may take."""
 PACE_S: Final = 0.002
-"""The least time between two messages of ours: what comes about meanwhile shares the next."""
+"""The least time between two rounds of ours: what comes about meanwhile shares the next."""
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
@@ -78,8 +80,8 @@ class Messages(Protocol):
     def beat(self) -> None:
         """See to it that there is a message."""
 
-    def take(self) -> bytes | None:
-        """Return the next one, or None."""
+    def take(self) -> Sequence[Letter]:
+        """Return those that go out next, together and in order."""
 
 
 class Pauses:
@@ -103,6 +105,10 @@ class Pauses:
 class Link:
     """What both have in common.
 
+    Args:
+        pool: makes connections.
+        works: called each time that it begins to work.
+
     Attributes:
         connected: whether it works, as far as is known.
         times: how often it began to.
@@ -111,12 +117,12 @@ class Link:
 
     name = "link"
 
-    def __init__(self, pool: ConnectionPool, channel: str) -> None:
+    def __init__(self, pool: ConnectionPool, works: Callable[[], None]) -> None:
         self.connected = False
         self.times = 0
         self.lost = 0
         self._pool = pool
-        self._channel = channel
+        self._tell = works
         self._pauses = Pauses()
         self._told = False
 
@@ -149,6 +155,7 @@ class Link:
         self.times += 1
         self.connected, self._told = True, False
         log.info("bus.connected", link=self.name)
+        self._tell()
 
     def _note_lost(self, error: Exception) -> None:
         # Once an outage. The error's text may hold the address, never the password.
@@ -158,12 +165,20 @@ class Link:
 
 
 class Speaker(Link):
-    """Publishes messages, one after the other, each as soon as the one before it is taken."""
+    """Publishes messages, round after round, each as soon as the one before it is taken.
+
+    Args:
+        channel: of all nodes; that of one is followed by a colon and its token.
+        messages: where they are taken from.
+    """
 
     name = "speaker"
 
-    def __init__(self, pool: ConnectionPool, channel: str, messages: Messages) -> None:
-        super().__init__(pool, channel)
+    def __init__(
+        self, pool: ConnectionPool, works: Callable[[], None], channel: str, messages: Messages
+    ) -> None:
+        super().__init__(pool, works)
+        self._channel = channel
         self.sent = 0
         self.sent_bytes = 0
         self._messages = messages
@@ -195,29 +210,42 @@ class Speaker(Link):
             self._idle.set()
 
     async def _say_all(self, connection: AbstractConnection) -> None:
-        while (message := self._messages.take()) is not None:
-            await connection.send_command("PUBLISH", self._channel, message, check_health=False)
-            await connection.read_response()
-            self.sent += 1
-            self.sent_bytes += len(message)
+        while letters := self._messages.take():
+            commands = [("PUBLISH", self._channel_of(to), data) for to, data in letters]
+            packed = connection.pack_commands(commands)
+            await connection.send_packed_command(packed, check_health=False)
+            for _, data in letters:
+                await connection.read_response()
+                self.sent += 1
+                self.sent_bytes += len(data)
             await asyncio.sleep(PACE_S)
         if not self._woken.is_set():
             self._idle.set()
 
+    def _channel_of(self, token: int | None) -> str:
+        return self._channel if token is None else f"{self._channel}:{token}"
+
 
 class Listener(Link):
-    """Hands over every message of the channel, our own included, in order."""
+    """Hands over every message of some channels, our own included, in order."""
 
     name = "listener"
 
-    def __init__(self, pool: ConnectionPool, channel: str, heard: Callable[[bytes], None]) -> None:
-        super().__init__(pool, channel)
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        works: Callable[[], None],
+        channels: Sequence[str],
+        heard: Callable[[bytes], None],
+    ) -> None:
+        super().__init__(pool, works)
+        self._channels = channels
         self.received = 0
         self.received_bytes = 0
         self._heard = heard
 
     async def _work(self, connection: AbstractConnection) -> None:
-        await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+        await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
         while True:
             answer = await connection.read_response(timeout=SILENCE_S)
             match answer:
@@ -227,7 +255,7 @@ class Listener(Link):
                     self._heard(message)
                     # What has arrived is read without a pause; others want the loop, too.
                     await asyncio.sleep(0)
-                case [b"subscribe", *_]:
+                case [b"subscribe", _, count] if count == len(self._channels):
                     self._works()
                 case None:
                     raise TimeoutError

@@ -53,6 +53,7 @@ mission's terminal event.
 from dataclasses import dataclass
 from typing import Final
 
+from events.audience import Audience
 from events.payloads import TERMINAL_TYPES
 from events.topics import Filter
 from events.types import Scope
@@ -89,11 +90,16 @@ class Told:
 
 
 class Position:
-    """Where a connection stands. All methods that look at ``at`` want the position not live."""
+    """Where a connection stands. All methods that look at ``at`` want the position not live.
 
-    __slots__ = ("_attachments", "_former", "_implicit", "live")
+    Args:
+        audience: told of the topics whose text is wanted.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_attachments", "_audience", "_former", "_implicit", "live")
+
+    def __init__(self, audience: Audience | None = None) -> None:
+        self._audience = audience
         self._attachments: dict[str, Attachment] = {}
         self._implicit = 0
         self._former: dict[str, list[Told]] = {}
@@ -181,12 +187,14 @@ class Position:
             start = reached if since is None else since
         self._implicit += implicit
         self._attachments[wanted.topic] = Attachment(wanted, start, start, implicit)
+        self._count(wanted, old.filter if old is not None else None)
 
     def detach(self, topic: str) -> None:
         """Let a topic go. What it was told still counts for the replays under way."""
         gone = self._attachments.pop(topic, None)
         if gone is None:
             return
+        self._count(None, gone.filter)
         self._implicit -= gone.implicit
         told = self._former.pop(topic, [])
         if self.live:
@@ -200,6 +208,12 @@ class Position:
             ]
             if shared:
                 self._former[heir] = (self._former.get(heir, []) + shared)[-MAX_TOLD:]
+
+    def close(self) -> None:
+        """Nobody reads here any more."""
+        for one in self._attachments.values():
+            self._count(None, one.filter)
+        self._audience = None
 
     def due(self, offset: int, event_type: str, scope: Scope) -> bool:
         """Whether the event must be written: rules 1 and 2 above."""
@@ -246,6 +260,15 @@ class Position:
         if one is None:
             return None
         return head if self.live else one.at
+
+    def _count(self, new: Filter | None, old: Filter | None) -> None:
+        """Tell the audience, the newcomer first: so nothing is let go that is still wanted."""
+        if self._audience is None:
+            return
+        if new is not None and new.wants_text:
+            self._audience.joins(new.topic)
+        if old is not None and old.wants_text:
+            self._audience.leaves(old.topic)
 
     def _retire(self, old: Attachment, reached: int) -> None:
         """Remember what a topic was told under a filter that is replaced."""

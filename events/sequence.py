@@ -7,9 +7,11 @@ each look at the log's head, which only says that there are some. The receiver g
 once, in order. What is ahead of a hole waits; a hole that does not close within ``PATIENCE_S`` is
 read from the log. So a message that is lost costs some milliseconds, never an event.
 
-Ephemeral events have no offset. They keep their place in their sender's stream by two numbers:
+Ephemeral events have no offset, and come another way: each only to nodes that want it, before any
+later event of its sender. They keep their place in their sender's stream by two numbers:
 
-* ``reached``: the last offset which the sender itself committed before. They wait for it.
+* ``reached``: the last offset which the sender itself committed before. They wait for it, and are
+  given as soon as it was, before anything else is.
 * ``fresh``: whatever the sender committed up to here, it sent before. If the log gave us the end of
   a step of the same mission from beyond, they are late: what they belong to may be over, and text
   must not come behind it, so they are dropped.
@@ -105,8 +107,12 @@ class _Waiting:
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """A sender's stream as far as it has come. What it brings next is behind ``reached``."""
+    """A sender's stream as far as it has come. What it brings next is behind ``reached``.
 
+    Its ephemeral events are a stream by themselves (``ephemeral``), which waits for the other one.
+    """
+
+    ephemeral: bool = False
     number: int = -1
     reached: int = 0
     fresh: int = 0
@@ -166,7 +172,9 @@ class Sequencer:
         self._known = self._confirmed = head
         self._own = Source(reached=head, fresh=_ALWAYS_FRESH)
         self._sources: dict[int, Source] = {}
+        self._texts: dict[int, Source] = {}
         self._crowd: dict[Source, None] = {}
+        self._crowd_of_texts: dict[Source, None] = {}
         self._ends = _EndsFromLog()
         self._size = 0
         self._asked: int | None = None
@@ -238,6 +246,15 @@ class Sequencer:
         else:
             self._hold(source, _Waiting(needs, source.fresh, events, after))
         self._settle(now)
+
+    def text(self, token: int, reached: int, fresh: int, event: Ephemeral, now: float) -> None:
+        """Take an ephemeral event of another node."""
+        source = self._texts.get(token)
+        if source is None:
+            source = self._texts[token] = Source(ephemeral=True)
+        source.reached, source.fresh = reached, max(fresh, reached)
+        self._known = max(self._known, source.fresh)
+        self.unit(source, (), (event,), now)
 
     def looked(self, head: int, now: float) -> None:
         """Take the log's head, as looked up."""
@@ -320,27 +337,30 @@ class Sequencer:
 
     def _hold(self, source: Source, item: _Waiting) -> None:
         source.waiting.append(item)
-        self._crowd[source] = None
+        self._crowd_of(source)[source] = None
         self._size += item.size
         if self._size > self._most_bytes:
             self._forget_waiting()
 
+    def _crowd_of(self, source: Source) -> dict[Source, None]:
+        return self._crowd_of_texts if source.ephemeral else self._crowd
+
     def _run(self) -> None:
-        """Give whatever waits and is due."""
-        moved = bool(self._crowd)
+        """Give whatever waits and is due; after each event the texts that waited for it."""
+        moved = bool(self._crowd or self._crowd_of_texts)
         while moved:
-            moved = any(self._flow(source) for source in tuple(self._crowd))
+            moved = any(map(self._flow, (*self._crowd_of_texts, *self._crowd)))
 
     def _flow(self, source: Source) -> bool:
-        moved = False
-        while source.waiting and source.waiting[0].needs <= self.seen:
-            item = source.waiting.popleft()
-            self._size -= item.size
-            self._give(item.events, item.after, item.fresh)
-            moved = True
+        """Give the next of a source, if it is due."""
+        if source.waiting[0].needs > self.seen:
+            return False
+        item = source.waiting.popleft()
+        self._size -= item.size
         if not source.waiting:
-            del self._crowd[source]
-        return moved
+            del self._crowd_of(source)[source]
+        self._give(item.events, item.after, item.fresh)
+        return True
 
     def _settle(self, now: float) -> None:
         """Note since when the hole is there that is there now."""
@@ -350,10 +370,11 @@ class Sequencer:
             self._hole_since, self._hole_at = now, self.seen
 
     def _forget_waiting(self) -> None:
-        for source in self._crowd:
+        for source in (*self._crowd, *self._crowd_of_texts):
             self.figures.forgotten += sum(len(item.events) for item in source.waiting)
             source.waiting.clear()
         self._crowd.clear()
+        self._crowd_of_texts.clear()
         self._size = 0
 
     def _disbelieve(self) -> None:
@@ -368,4 +389,9 @@ class Sequencer:
             token: source
             for token, source in self._sources.items()
             if source.waiting or now - source.heard_at < _FORGET_SOURCE_S
+        }
+        self._texts = {
+            token: source
+            for token, source in self._texts.items()
+            if source.waiting or token in self._sources
         }

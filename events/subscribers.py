@@ -9,6 +9,7 @@ order in which they came about, with one write a tick.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from events.audience import Audience
 from events.replay import Position
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ class Subscriber:
         "write",
     )
 
-    def __init__(self, outlet: Outlet, now: float) -> None:
+    def __init__(self, outlet: Outlet, now: float, audience: Audience | None = None) -> None:
         self.outlet = outlet
         self.write = outlet.write
-        self.position = Position()
+        self.position = Position(audience)
         self.view: View | None = None
         self.own: list[tuple[int, bytes]] = []
         self.skip = 0

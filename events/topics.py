@@ -61,6 +61,11 @@ class Filter(msgspec.Struct, frozen=True):
         """Whether every durable event of the topic matches."""
         return not self.types and not self.where
 
+    @property
+    def wants_text(self) -> bool:
+        """Whether any ``llm.delta`` passes."""
+        return self.deltas and (not self.types or type_matches(self.types, LlmDelta.TYPE))
+
     def accepts(self, event_type: str, scope: Scope) -> bool:
         """Whether an event of the topic passes; the topic itself is the caller's to match."""
         if not self.deltas and event_type == LlmDelta.TYPE:

@@ -129,6 +129,7 @@ async def membership(
     await post.start(calls.take)
     member = Membership(store, nodes, hub, redis, calls, roster)
     hub.others = member.others
+    hub.audience = redis.bus.audience
     try:
         await redis.start()
         yield member
@@ -182,6 +183,7 @@ class Cluster:
         services.checks["redis"] = member.redis.check
         services.collectors.append(member.redis.collector)
         services.tell_all = member.calls.tell_all
+        services.expect_text = self._expect_text
         services.erase_user = partial(erase_user, self.router, member.store)
         told.hear(member.calls, services)
         oversight = ClusterOversight(services, member.store, member.nodes, member.calls)
@@ -198,6 +200,10 @@ class Cluster:
     def ran_here(self, event: Committed) -> bool:
         """Return whether an event is of a user who is at home with us."""
         return event.scope.user_id in self._residents
+
+    async def _expect_text(self, user_id: str) -> None:
+        if user_id not in self._residents:
+            await self._member.redis.bus.audience.expects([f"user:{user_id}"])
 
     async def leave(self) -> None:
         """Take nobody over any more."""

@@ -66,6 +66,10 @@ async def _unknown() -> JsonObject:
     return {}
 
 
+async def _at_home(_user_id: str) -> None:
+    """All text of missions comes about here: there is no other node."""
+
+
 def _nobody_else(_what: str, _arguments: object) -> None:
     """Tell nobody: there is no other node."""
 
@@ -87,6 +91,8 @@ class Services:
         figures: returns what this process has counted.
         oversight: looks at the tools, and at what was counted, of the whole system.
         erase_user: erases a user, wherever they are at home.
+        expect_text: await it before a submit whose mission's events will be read here; the text of
+            a user's missions comes here then, from the first delta on.
         tell_all: has all other nodes do something; see :mod:`server.told`.
     """
 
@@ -118,6 +124,7 @@ class Services:
     figures: Callable[[], JsonObject] = dict
     admit: Callable[[str], None] = _anybody
     tell_all: Callable[[str, object], None] = _nobody_else
+    expect_text: Callable[[str], Awaitable[None]] = _at_home
     erase_user: Callable[[str], Awaitable[None]] = field(init=False)
     oversight: Oversight = field(init=False)
 

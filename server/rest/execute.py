@@ -108,6 +108,7 @@ async def stream(call: Call[ExecuteBody, Query]) -> Response:
     """
     call.services.streams.check(call.caller)
     caller, submission = await submitted(call, call.body, call.body.mission)
+    await call.services.expect_text(caller.user_id)
     ack = await call.services.tower.submit(
         caller, submission, body_sha256=body_sha256("mission", submission)
     )

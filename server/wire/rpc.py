@@ -139,6 +139,8 @@ class _Missions:
         caller = connection.known_caller
         await self._services.rates.take(caller.user_id, self._services.clock.now())
         check_free(params.inputs, "inputs")
+        if params.subscribe:
+            await self._services.expect_text(caller.user_id)
         return caller
 
     def _following(

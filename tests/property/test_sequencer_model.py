@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from events.bus_messages import Reader, UnitSaid
+from events.bus_messages import Reader, TextSaid, UnitSaid
 from events.outbox import Outbox
 from events.sequence import PATIENCE_S, Sequencer, Stretch
 from events.types import Committed, Ephemeral, Scope
@@ -86,6 +86,7 @@ class World(RuleBasedStateMachine):
         self.committed: list[Committed] = []
         self.log: list[Committed | None] = []
         self.tokens = 0
+        self.us = (1,)
         self.told = 0
         self.bounds: dict[bytes, int] = {}
         self.ends_behind: dict[bytes, list[int]] = {}
@@ -144,12 +145,14 @@ class World(RuleBasedStateMachine):
         if sender.committed:
             unit = sender.committed.popleft()
             sender.reached = unit.events[-1].offset
-            sender.outbox.unit(unit.events, unit.after)
+            sender.outbox.unit(unit.events)
+            for event in unit.after:
+                sender.outbox.text(self.us, event)
             if name == US:
                 self.sequencer.send(unit.events, unit.after, self.now)
         for _ in range(deltas):
             event = self.delta(sender, self.scopes[name], sender.reached)
-            sender.outbox.unit((), (event,))
+            sender.outbox.text(self.us, event)
             if name == US:
                 self.sequencer.send_ephemeral(event, self.now)
         if send:
@@ -159,9 +162,9 @@ class World(RuleBasedStateMachine):
         """What a node has to say leaves it."""
         sender = self.senders[name]
         sender.outbox.beat()
-        while (message := sender.outbox.take()) is not None:
+        while letters := sender.outbox.take():
             if name != US:
-                sender.stream.append(message)
+                sender.stream.extend(data for _, data in letters)
 
     @rule(name=others, lost=st.sampled_from([False, False, False, True]))
     def arrive(self, name: str, lost: bool) -> None:
@@ -174,7 +177,7 @@ class World(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 1_000))
     @precondition(lambda self: self.heard)
     def repeat(self, pick: int) -> None:
-        """A message arrives again."""
+        """A message to all arrives again."""
         message = self.heard[pick % len(self.heard)]
         self.hear(message, int.from_bytes(message[1:9], "big"))
 
@@ -265,16 +268,18 @@ class World(RuleBasedStateMachine):
 
     def hear(self, data: bytes, token: int) -> None:
         """Hand a message in."""
-        self.heard.append(data)
-        message = self.reader.read(data)
-        source = self.sequencer.begin(
-            token, message.number, message.reached, message.fresh, self.now
-        )
-        if source is None:
-            return
+        message, source = self.reader.read(data), None
+        if message.number:
+            self.heard.append(data)
+            source = self.sequencer.begin(
+                token, message.number, message.reached, message.fresh, self.now
+            )
         for item in message.items:
-            assert isinstance(item, UnitSaid)
-            self.sequencer.unit(source, item.events, item.after, self.now)
+            if isinstance(item, TextSaid):
+                self.sequencer.text(token, item.reached, item.fresh, item.event, self.now)
+            elif source is not None:
+                assert isinstance(item, UnitSaid)
+                self.sequencer.unit(source, item.events, (), self.now)
 
     def teardown(self) -> None:
         """With nothing but looks at the log everything arrives."""

@@ -125,8 +125,9 @@ class Cluster:
         *,
         connected: bool = True,
         receiver: Receiver | None = None,
+        wants: Sequence[str] = ("system",),
     ) -> Node:
-        """Start a node."""
+        """Start a node whose clients want the text of some topics; the others know it, then."""
         token, ear = next(_tokens), Ear()
         ports = BusPorts(
             log=self.log,
@@ -144,10 +145,17 @@ class Cluster:
             patience_s=self.patience_s,
         )
         self.buses.append(bus)
+        for topic in wants:
+            bus.audience.joins(topic)
         await bus.start()
         if connected:
             await until(lambda: bus.connected)
+            await until(self.acquainted)
         return Node(bus, self.log, ear)
+
+    def acquainted(self) -> bool:
+        """Whether each node is there, and knows what every other one wants."""
+        return acquainted(self.buses)
 
     @property
     def token(self) -> int:
@@ -157,6 +165,16 @@ class Cluster:
     async def close(self) -> None:
         """Close all nodes."""
         await asyncio.gather(*(bus.close() for bus in self.buses))
+
+
+def acquainted(buses: Sequence[RedisBus]) -> bool:
+    """Whether each is connected, and knows what every other one wants."""
+    return all(bus.connected for bus in buses) and all(
+        set(other.audience._peers.topics_of(one._token)) == set(one.audience._own._told)
+        for one in buses
+        for other in buses
+        if one is not other
+    )
 
 
 class Hole:

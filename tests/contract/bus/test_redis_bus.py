@@ -168,7 +168,7 @@ async def test_what_is_no_message_of_ours_is_ignored(cluster: Cluster) -> None:
     channel = f"tower:{cluster.log.epoch}"
     async with Redis.from_url(cluster.url) as client:
         for _ in range(3):
-            for data in (b"\x02" + b"x" * 40, b"", b"\x01" + b"\xff" * 50):
+            for data in (b"\x03" + b"x" * 40, b"", b"\x02" + b"\xff" * 50):
                 await client.publish(channel, data)
     here.commit()
     await until(lambda: there.ear.offsets == [1])
@@ -251,6 +251,67 @@ async def test_a_text_has_no_hole_after_redis_was_away(redis: OwnRedis, frail: C
     here.bus.send_ephemeral(fakes.delta(M1, 2, "c"))
 
     await until(lambda: there.ear.shown() == {"m1": "abc"})
+
+
+async def test_text_goes_only_where_it_is_read(cluster: Cluster) -> None:
+    """Events go to all; a delta to who wants one of its topics."""
+    cluster.patience_s = WITHIN_S
+    here, other = await cluster.node(wants=()), await cluster.node(wants=["mission:other"])
+    reader = await cluster.node(wants=["user:u1"])
+    said, last = delta(), delta(scope_of(mission="other", user="u2"))
+    here.commit(2, [said])
+    here.commit()
+    here.bus.send_ephemeral(last)
+    await until(lambda: other.ear.heard == [1, 2, 3, last.body])
+    await until(lambda: reader.ear.heard == [1, 2, said.body, 3])
+
+
+async def test_who_begins_to_read_is_told_the_text_so_far(cluster: Cluster) -> None:
+    """It is there when it is expected, and goes on behind it; once, on however many topics."""
+    cluster.patience_s = WITHIN_S
+    here, there = await cluster.node(wants=()), await cluster.node(wants=())
+    for at, text in enumerate("abc"):
+        here.bus.send_ephemeral(fakes.delta(M1, at, text))
+    here.commit()
+    await until(lambda: there.ear.heard == [1])
+    audience = cluster.buses[1].audience
+    await audience.expects(["mission:m1"])
+    assert there.ear.shown() == {"m1": "abc"}
+    audience.joins("mission:m1")
+    await audience.expects(["user:u1", "system"])
+    here.bus.send_ephemeral(fakes.delta(M1, 3, "d"))
+    await until(lambda: there.ear.shown() == {"m1": "abcd"})
+    assert len(there.ear.heard) == 3
+
+
+async def test_nobody_waits_for_who_does_not_answer(redis: OwnRedis, frail: Cluster) -> None:
+    """A subscribe takes a moment longer then, or none while Redis is known to be away."""
+    await frail.node(wants=())
+    there = await frail.node(wants=())
+    redis.suspend()
+    try:
+        await frail.buses[1].audience.expects(["mission:m1"])
+        await until(lambda: not frail.buses[1].connected)
+        await frail.buses[1].audience.expects(["mission:m2"])
+        frail.buses[1].audience.joins("mission:m2")
+    finally:
+        redis.resume()
+    await until(frail.acquainted)
+    frail.buses[0].send_ephemeral(said := delta(scope_of(mission="m2")))
+    await until(lambda: there.ear.heard == [said.body])
+
+
+async def test_what_a_node_wants_is_learnt_by_the_next_message(cluster: Cluster) -> None:
+    """A change that was lost on its way is asked for again."""
+    here, there = await cluster.node(wants=()), await cluster.node(wants=())
+    audience = cluster.buses[1].audience
+    audience._outbox.is_open = False
+    audience.joins("mission:m1")
+    audience._outbox.is_open = True
+    await until(cluster.acquainted)
+    said = delta()
+    here.bus.send_ephemeral(said)
+    await until(lambda: there.ear.heard == [said.body])
 
 
 async def test_a_log_that_fails_is_read_again(cluster: Cluster) -> None:

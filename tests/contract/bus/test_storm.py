@@ -16,7 +16,7 @@ from events.bus_redis import RedisBus
 from events.hub import Hub
 from events.turns import LoopTurns
 from events.types import Committed, Ephemeral
-from tests.contract.bus.kit import SharedLog, delta, until
+from tests.contract.bus.kit import SharedLog, acquainted, delta, until
 from tests.rig.redis import OwnRedis, own_redis
 from tests.unit.events.fakes import scope_of
 
@@ -99,6 +99,7 @@ async def test_every_hub_has_every_event(harms: int) -> None:
     with own_redis() as redis, capture_logs() as logs:
         members = [Member(redis.url, log, random) for _ in range(3)]
         for member in members:
+            member.bus.audience.joins("system")
             await member.bus.start()
         work = [asyncio.create_task(member.work(over)) for member in members]
         for _ in range(harms):
@@ -107,7 +108,7 @@ async def test_every_hub_has_every_event(harms: int) -> None:
         over.set()
         await asyncio.gather(*work)
         await until(lambda: all(each.hub.head == log.head for each in members))
-        await until(lambda: all(each.bus.connected for each in members))
+        await until(lambda: acquainted([each.bus for each in members]))
         said = delta()
         members[0].bus.send_ephemeral(said)
         await until(lambda: all(said.body in each.deltas for each in members))

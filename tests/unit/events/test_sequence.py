@@ -268,3 +268,68 @@ def test_a_hub_tells_nobody_of_what_left_the_log() -> None:
     again, _ = hub.watch("system", since=first.offset)
     assert again.offsets() == [last.offset]
     assert gone.offset == 2
+
+
+def test_text_that_comes_first_waits_for_its_event() -> None:
+    """It is given as soon as that is there, before the event that comes behind it."""
+    rig = Rig()
+    rig.core.text(7, 2, 2, said("behind 2"), 0.0)
+    rig.core.text(7, 2, 2, said("more"), 0.0)
+    rig.core.text(7, 3, 3, said("behind 3"), 0.0)
+    source = rig.message(7, 0)
+    rig.core.unit(source, [event(1)], (), 0.0)
+    assert rig.ear.heard == [1]
+    rig.core.unit(source, [event(2)], (), 0.0)
+    rig.core.unit(source, [event(3), event(4)], (), 0.0)
+    assert rig.ear.heard == [1, 2, "behind 2", "more", 3, 4, "behind 3"]
+    assert rig.core.waiting_bytes == 0
+
+
+def test_text_comes_between_events_that_waited_together() -> None:
+    """A hole of another node's held all of it up; when it closes, the order is the sender's."""
+    rig = Rig()
+    rig.core.text(7, 2, 2, said("behind 2"), 0.0)
+    source = rig.message(7, 0)
+    for offset in (2, 3):
+        rig.core.unit(source, [event(offset)], (), 0.0)
+    assert rig.ear.heard == []
+    rig.unit(8, 1)
+    assert rig.ear.heard == [1, 2, "behind 2", 3]
+
+
+def test_text_of_one_does_not_wait_for_another() -> None:
+    """What is due is given, whoever else waits."""
+    rig = Rig(head=1)
+    rig.core.text(7, 9, 9, said("later"), 0.0)
+    rig.core.text(8, 1, 1, said("now"), 0.0)
+    assert rig.ear.heard == ["now"]
+
+
+def test_text_tells_of_events_that_are_missing() -> None:
+    """The message with them was lost: they are read, and the text comes between them."""
+    rig = Rig()
+    rig.core.text(7, 1, 1, said("behind 1"), 0.0)
+    assert rig.core.missing(PATIENCE_S) == Stretch(0, 1)
+    rig.core.looked(2, PATIENCE_S)
+    assert rig.core.page([event(1), event(2)], 2, 1.0) is None
+    assert rig.ear.heard == [1, "behind 1", 2]
+
+
+def test_text_that_comes_after_the_end_from_the_log_is_dropped() -> None:
+    """Its step is over: what was read ahead of its node's messages says so."""
+    rig = Rig()
+    rig.core.looked(2, 0.0)
+    rig.core.missing(PATIENCE_S)
+    rig.core.page([event(1, kind="step.started"), event(2)], 2, 1.0)
+    rig.core.text(7, 1, 1, said("late"), 1.0)
+    rig.core.text(7, 1, 1, said("of another", M2), 1.0)
+    assert rig.ear.heard == [1, 2, "of another"]
+    assert rig.core.figures.late == 1
+
+
+def test_too_much_text_is_forgotten_with_the_rest() -> None:
+    """A bound is a bound, whichever way it came."""
+    rig = Rig(most_bytes=1_000)
+    for _ in range(20):
+        rig.core.text(7, 5, 5, said("x" * 100), 0.0)
+    assert rig.core.waiting_bytes <= 1_000
