@@ -4,6 +4,7 @@ Users are spread: each is at home on one node, and here half of what is asked co
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -92,6 +93,33 @@ async def test_every_node_shows_every_step_live(cluster: Cluster) -> None:
         assert (await here.call("mission.get", mission_id=ack["mission_id"]))[
             "outcome"
         ] == "completed"
+
+
+async def test_a_short_text_is_whole_where_it_was_asked_for(cluster: Cluster) -> None:
+    """Its home is elsewhere, and over before it could be told who reads here."""
+    async with AsyncExitStack() as stack:
+        for user in ("una", "uri", "udo"):
+            await at_home(cluster, user)
+            there = await joined(stack, cluster.nodes[1], user)
+            await there.call("mission.submit", mission="count to 3")
+            told = (await there.ended())["data"]["result"]
+            deltas = [event["data"] for event in there.events if event["type"] == "llm.delta"]
+            assert "".join(delta["text"] for delta in deltas) == told
+            assert deltas[0]["at"] == 0
+
+
+async def test_a_short_text_is_whole_over_http_at_any_node(cluster: Cluster) -> None:
+    """A stream of a mission that runs elsewhere."""
+    await at_home(cluster, "local")
+    async with httpx2.AsyncClient(base_url=cluster.nodes[1].url, timeout=30) as http:
+        reply = await http.post("/api/v1/execute/stream", json={"mission": "count to 3"})
+    events = [
+        json.loads(line.removeprefix("data: "))
+        for line in reply.text.splitlines()
+        if line.startswith("data: ")
+    ]
+    deltas = [event["data"] for event in events if event["type"] == "llm.delta"]
+    assert "".join(delta["text"] for delta in deltas) == events[-1]["data"]["result"]
 
 
 async def test_a_question_is_answered_and_a_mission_cancelled_at_any_node(

@@ -1,6 +1,7 @@
 """Random histories of the whole fan-out against the oracle of model.py."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,24 @@ class Client:
     snapshots: dict[int, dict[str, str]] = field(default_factory=dict)
 
 
+class Readers:
+    """An audience that counts: ``events.audience.Audience``."""
+
+    def __init__(self) -> None:
+        self.topics: Counter[str] = Counter()
+
+    def joins(self, topic: str) -> None:
+        """Count in."""
+        self.topics[topic] += 1
+
+    def leaves(self, topic: str) -> None:
+        """Count out."""
+        self.topics[topic] -= 1
+
+    async def expects(self, topics: Sequence[str]) -> None:
+        """Have nothing to wait for."""
+
+
 class World:
     """A hub over a log, with clients, all turned by hand."""
 
@@ -55,6 +74,7 @@ class World:
         self.turns = HandTurns()
         self.turns.step_s = setup.step_s
         self.hub = Hub(self.log, self.turns, bounds, wall=lambda: 0.0)
+        self.hub.audience = self.readers = Readers()
         self.texts: dict[str, str] = {}
         self.live = {slot: f"m{slot}" for slot in range(4)}
         self.fresh = 4
@@ -94,6 +114,16 @@ class World:
     def scope(self, pid: str) -> Any:
         """Return a mission's scope: even ones in the first session, odd ones in the second."""
         return scope_of(SESSIONS[int(pid[1:]) % 2], mission=pid)
+
+    def check_audience(self) -> None:
+        """Whoever is there and reads text of a topic is counted, and nobody else."""
+        assert +self.readers.topics == Counter(
+            one.topic
+            for client in self.clients
+            if not client.subscriber.gone
+            for one in client.subscriber.position.filters
+            if one.accepts("llm.delta", self.scope("m0"))
+        )
 
     def outputs(self, client: Client) -> list[Item]:
         """Read a client's output, and check the texts on the way."""
@@ -277,7 +307,9 @@ def test_everybody_gets_every_event_that_is_theirs_once_and_in_order(
     actions = Actions(world)
     for name, *arguments in history:
         getattr(actions, name)(*arguments)
+        world.check_audience()
     _settle(world)
+    world.check_audience()
     for client in world.clients:
         oracle = Oracle(world.log.events)
         gone = client.subscriber.gone
