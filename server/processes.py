@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from server.tether import STARTED
+from server.tether import STARTED, tied
 
 FOLDER = "processes"
 """Below the data folder: the data folders of the processes, by their numbers."""
@@ -139,7 +139,7 @@ class Processes:
 
     async def _live(self, child: _Child) -> int:
         """Let a child live once; return its exit code, negative for a signal."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = tied(self._token)
         with ours:
             with theirs:
                 try:
@@ -150,7 +150,6 @@ class Processes:
             for _ in range(self._told):  # what came while it was being made
                 child.tell()
             ours.setblocking(False)
-            ours.send(f"{self._token}\n".encode())
             hearing = asyncio.create_task(_hear(ours, child))
             code = await child.process.wait()
             child.process = None

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from types import FrameType
 
 import structlog
 
+from server.tether import tied
+
 POLL_S = 0.3
-ORPHANED_S = 1.0
 MAX_FILES = 5_000
 UNWATCHED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
@@ -73,8 +73,7 @@ class Supervisor:
         """
         # -P: a file of the developer's called like one of ours is not to shadow it.
         run = [sys.executable, "-P", "-m", "server", "serve"]
-        supervised = [str(listener.fileno()), str(os.getpid())]
-        self._command = [*run, "--supervised", *supervised, *arguments]
+        self._command = [*run, "--supervised", str(listener.fileno()), *arguments]
         self._listener = listener
         self._places = places
         self._stopping = False
@@ -86,19 +85,27 @@ class Supervisor:
             signal.signal(number, self._told)
         while True:
             seen = look(self._places)
-            # A group of its own: Ctrl-C in a terminal reaches it once, from here.
-            child = subprocess.Popen(  # noqa: S603 - this very program
-                self._command, pass_fds=[self._listener.fileno()], start_new_session=True
-            )
-            changed = self._watch(child, seen)
-            if changed is None:
-                return self._until_ended(child)
-            log.info("server.reloading", changed=changed)
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-            code = self._until_ended(child)
-            if self._stopping:
+            ours, theirs = tied()
+            with ours:
+                child = self._born(theirs)
+                changed = self._watch(child, seen)
+                if changed is not None:
+                    log.info("server.reloading", changed=changed)
+                    if child.poll() is None:
+                        child.send_signal(signal.SIGTERM)
+                code = self._until_ended(child)
+            if changed is None or self._stopping:
                 return code
+
+    def _born(self, tether: socket.socket) -> "subprocess.Popen[bytes]":
+        descriptor = tether.fileno()
+        with tether:
+            # A group of its own: Ctrl-C in a terminal reaches it once, from here.
+            return subprocess.Popen(  # noqa: S603 - this very program
+                [*self._command, "--tether", str(descriptor)],
+                pass_fds=[self._listener.fileno(), descriptor],
+                start_new_session=True,
+            )
 
     def _watch(self, child: "subprocess.Popen[bytes]", seen: Look) -> str | None:
         """Return the name of a file that changed; None when this is the last child."""
@@ -135,21 +142,8 @@ def _difference(before: Look, now: Look) -> str:
     return changed[0].name
 
 
-def inherited(descriptor: int, supervisor: int) -> socket.socket:
-    """Return the listener that a supervisor gave us; without the supervisor, this process ends.
-
-    Args:
-        descriptor: of the listener.
-        supervisor: its process id, told by itself: it may be gone by now.
-    """
+def inherited(descriptor: int) -> socket.socket:
+    """Return the listener that a supervisor gave us."""
     listener = socket.socket(fileno=descriptor)
     listener.setblocking(False)
-    threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     return listener
-
-
-def _end_with(supervisor: int) -> None:
-    """End as by SIGTERM once the supervisor is gone: nobody else knows of us."""
-    while os.getppid() == supervisor:
-        time.sleep(ORPHANED_S)
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,8 @@
-"""What ties a process to the parent that started it together with others (``--processes``).
+"""What ties a server to the parent that started it: one of ``--processes``, or of ``--reload``.
 
-A pair of sockets. The parent sends the operator token that its processes have in common; the child
-says that it serves; and each learns of the other's end, however it came, because its socket closes.
+A pair of sockets. The parent sends the operator token that its processes have in common, if they
+have one; the child says that it serves; and each learns of the other's end, however it came,
+because its socket closes.
 """
 
 import os
@@ -14,11 +15,21 @@ STARTED = b"started\n"
 MAX_LINE_BYTES = 4096
 
 
+def tied(token: str | None = None) -> tuple[socket.socket, socket.socket]:
+    """Return the parent's end, and the one to pass on to a child that is about to be made.
+
+    ``token`` is what the child is told; without one it has its own.
+    """
+    ours, theirs = socket.socketpair()
+    ours.sendall(f"{token or ''}\n".encode())
+    return ours, theirs
+
+
 class Tether:
     """The child's end.
 
     Attributes:
-        token: the operator token of all processes of this parent.
+        token: the operator token of all processes of this parent; None where each has its own.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -28,7 +39,7 @@ class Tether:
         """
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
-        self.token = self._line()
+        self.token = self._line() or None
         threading.Thread(target=self._end_with_the_parent, daemon=True).start()
 
     def started(self) -> None:

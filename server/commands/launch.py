@@ -43,8 +43,8 @@ class Launch:
         given: settings that it names, by their fields; None for those it does not.
         reload: start again whenever an app changes.
         processes: how many share the port.
-        supervised: descriptor of a supervisor's listener, and its process id, if there is one.
-        tether: descriptor of the tie to a parent, if this is one of its processes.
+        supervised: descriptor of a supervisor's listener, if there is one.
+        tether: descriptor of the tie to the parent that has started this process, if one has.
     """
 
     role: Role
@@ -52,7 +52,7 @@ class Launch:
     given: dict[str, object] = field(default_factory=dict)
     reload: bool = False
     processes: int = 1
-    supervised: tuple[int, int] | None = None
+    supervised: int | None = None
     tether: int | None = None
 
     def run(self) -> None:
@@ -81,7 +81,7 @@ class Launch:
         if self.supervised is None:
             listener = listen(settings.host, settings.port, shared=tether is not None)
         else:
-            listener = reloading.inherited(*self.supervised)
+            listener = reloading.inherited(self.supervised)
         url = url_of(settings, listener)
         standby = Standby(listener)
         try:
@@ -110,7 +110,7 @@ class Launch:
 
     def _started(self, url: str, settings: Settings, tether: Tether | None) -> None:
         log.info("server.started", url=url, version=package_version(), auth=settings.auth)
-        if tether is None:
+        if tether is None or self.supervised is not None:
             self._announce(url)
         else:
             tether.started()

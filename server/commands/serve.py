@@ -78,7 +78,7 @@ def serve(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again whenever the app changes; to develop.")
     ] = False,
-    supervised: Annotated[tuple[int, int] | None, typer.Option(hidden=True)] = None,
+    supervised: Annotated[int | None, typer.Option(hidden=True)] = None,
     tether: TetherOption = None,
 ) -> None:
     """Serve missions over /ws and HTTP, with the chat at the printed address.

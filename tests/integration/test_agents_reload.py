@@ -3,13 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from server.reloading import look, watched
+from server.tether import tied
 from tests.integration.conftest import MakeTower
 from tests.integration.tower_process import TowerProcess, eventually, wire
 
@@ -93,11 +93,13 @@ async def test_a_server_whose_supervisor_is_gone_before_it_looks_ends(tmp_path: 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        handed = str(listener.fileno())
-        gone = subprocess.Popen(["true"])
-        gone.wait()
-        tower = TowerProcess(tmp_path / "data", "--supervised", handed, str(gone.pid))
-        tower.launch(pass_fds=[listener.fileno()])
+        ours, theirs = tied()
+        ours.close()
+        handed = [listener.fileno(), theirs.fileno()]
+        given = ("--supervised", str(handed[0]), "--tether", str(handed[1]))
+        tower = TowerProcess(tmp_path / "data", *given)
+        with theirs:
+            tower.launch(pass_fds=handed)
         assert tower.wait(60) in {0, -signal.SIGTERM}
 
 
