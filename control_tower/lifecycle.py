@@ -18,13 +18,12 @@ from control_tower.execution.outcomes import as_json, described, error_json, sho
 from control_tower.execution.syscalls import WAKE
 from control_tower.ports import Ids
 from control_tower.process import Proposal
-from control_tower.public import usage_json
+from control_tower.public import message_json, usage_json
 from control_tower.questions import EXPIRY
 from control_tower.quota.accounts import NOTHING, WARN_AT
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, MessageRecord, StepRecord, StepStatus
 from control_tower.schedule.admission import AGENT_MISSING, Admission
-from control_tower.sessions import message_json
 from control_tower.states import Outcome, State
 from control_tower.timers import Alarm, Timers
 from control_tower.unit import Commit, InsertMessage, TouchSession

@@ -1,13 +1,19 @@
-"""Missions and interrupts as the outside sees them; WS and REST show the same."""
+"""Missions, interrupts, sessions and messages as the outside sees them, by WS and REST alike."""
 
 from typing import Any
 
 import msgspec
 
-from control_tower.records import InterruptRecord, ProcessControlBlock
+from control_tower.records import (
+    InterruptRecord,
+    MessageHit,
+    MessageRecord,
+    ProcessControlBlock,
+    SessionRecord,
+)
 from control_tower.states import status_of
 from events.payloads import JsonObject
-from events.times import rfc3339_or_none
+from events.times import rfc3339, rfc3339_or_none
 
 
 def quota_json(pcb: ProcessControlBlock) -> JsonObject:
@@ -85,3 +91,44 @@ def interrupt_json(record: InterruptRecord) -> JsonObject:
     if record.resource is not None:
         shown |= {"resource": record.resource, "used": record.used, "limit": record.limit}
     return shown
+
+
+def session_json(session: SessionRecord) -> JsonObject:
+    """Return a session as ``SessionResponse`` of rest.md."""
+    return {
+        "session_id": session.session_id,
+        "user_id": session.user_id,
+        "title": session.title,
+        "message_count": session.message_count,
+        "created_at": rfc3339(session.created_at),
+        "last_activity": rfc3339(session.last_activity),
+        "archived_at": rfc3339_or_none(session.archived_at),
+        "deleted_at": rfc3339_or_none(session.deleted_at),
+    }
+
+
+def message_json(message: MessageRecord) -> JsonObject:
+    """Return a message as rest.md has it."""
+    return {
+        "message_id": message.message_id,
+        "session_id": message.session_id,
+        "role": message.role,
+        "content": message.content,
+        "mission_id": message.mission_id,
+        "created_at": rfc3339(message.created_at),
+        "edited_at": rfc3339_or_none(message.edited_at),
+        "original_content": message.original_content,
+        "deleted_at": rfc3339_or_none(message.deleted_at),
+    }
+
+
+def hit_json(hit: MessageHit) -> JsonObject:
+    """Return a message that a search found as rest.md has it; ``snippet`` is escaped HTML."""
+    return {
+        "message_id": hit.message_id,
+        "session_id": hit.session_id,
+        "session_title": hit.session_title,
+        "role": hit.role,
+        "snippet": hit.snippet,
+        "created_at": rfc3339(hit.created_at),
+    }

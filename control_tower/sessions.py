@@ -1,4 +1,4 @@
-"""Sessions and their messages: the commands that people give, and what the outside sees of both.
+"""Sessions and their messages: the commands that people give.
 
 A session belongs to its user. To another user it does not exist; an operator may do everything, a
 viewer may read everything and change nothing. Each change is one unit: its row and its event.
@@ -7,7 +7,6 @@ Changes of one session are made one after another, because each replaces what it
 deleted session stays where it is until it is restored; to everyone it is gone, unless asked for.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar
@@ -15,13 +14,14 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from control_tower.commands import Caller
+from control_tower.committing import committed
 from control_tower.erasure import Eraser
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
 from control_tower.keyed_locks import KeyedLocks
 from control_tower.ports import Clock, Ids, SessionQuery, Store
+from control_tower.public import message_json, session_json
 from control_tower.records import MessageHit, MessageRecord, SessionRecord
 from control_tower.unit import (
-    Commit,
     InsertSession,
     RequireSession,
     SaveMessage,
@@ -34,14 +34,12 @@ from control_tower.unit import (
     Write,
 )
 from events.payloads import (
-    JsonObject,
     MessageDeleted,
     MessageEdited,
     SessionCreated,
     SessionDeleted,
     SessionUpdated,
 )
-from events.times import rfc3339, rfc3339_or_none
 from events.types import EventData, Scope, draft
 
 TITLE_LIMIT = 500
@@ -71,47 +69,6 @@ def _whose(caller: Caller, user_id: str | None) -> str | None:
     if user_id not in {None, caller.user_id}:
         raise Forbidden("Only an operator or a viewer may list another user's sessions.")
     return caller.user_id
-
-
-def session_json(session: SessionRecord) -> JsonObject:
-    """Return a session as ``SessionResponse`` of rest.md."""
-    return {
-        "session_id": session.session_id,
-        "user_id": session.user_id,
-        "title": session.title,
-        "message_count": session.message_count,
-        "created_at": rfc3339(session.created_at),
-        "last_activity": rfc3339(session.last_activity),
-        "archived_at": rfc3339_or_none(session.archived_at),
-        "deleted_at": rfc3339_or_none(session.deleted_at),
-    }
-
-
-def message_json(message: MessageRecord) -> JsonObject:
-    """Return a message as rest.md has it."""
-    return {
-        "message_id": message.message_id,
-        "session_id": message.session_id,
-        "role": message.role,
-        "content": message.content,
-        "mission_id": message.mission_id,
-        "created_at": rfc3339(message.created_at),
-        "edited_at": rfc3339_or_none(message.edited_at),
-        "original_content": message.original_content,
-        "deleted_at": rfc3339_or_none(message.deleted_at),
-    }
-
-
-def hit_json(hit: MessageHit) -> JsonObject:
-    """Return a message that a search found as rest.md has it; ``snippet`` is escaped HTML."""
-    return {
-        "message_id": hit.message_id,
-        "session_id": hit.session_id,
-        "session_title": hit.session_title,
-        "role": hit.role,
-        "snippet": hit.snippet,
-        "created_at": rfc3339(hit.created_at),
-    }
 
 
 def active_since(period: Period, now: float) -> float | None:
@@ -407,29 +364,11 @@ class Sessions:
         )
 
     async def _commit(self, unit: Unit, result: Record, ack: Ack[Record] | None) -> Record:
-        done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-
-        def committed(_: Commit) -> None:
-            if not done.done():
-                done.set_result(result)
-            if ack is not None:
-                ack(result)
-
-        def refused(reason: UnitRefused) -> None:
-            if not done.done():
-                done.set_exception(_refusal(reason))
-
-        unit.committed = committed
-        unit.refused = refused
-        self._store.submit(unit)
         try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
-            # The unit can't be withdrawn. The session's turn is kept until it is known, or the
-            # next command would read what was before it and put that back.
-            await asyncio.wait([done])
-            done.exception()
-            raise
+            await committed(self._store, unit, None if ack is None else lambda _: ack(result))
+        except UnitRefused as reason:
+            raise _refusal(reason) from reason
+        return result
 
 
 def _still_theirs(session: SessionRecord) -> RequireSession:

@@ -8,7 +8,7 @@ from control_tower.execution.journal import Journal
 from control_tower.lifecycle import Lifecycle
 from control_tower.ports import Catalog, Clock, Ids
 from control_tower.process import Process, Proposal, scope_of
-from control_tower.public import quota_json
+from control_tower.public import message_json, quota_json, session_json
 from control_tower.quota.quotas import ResourceQuota
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import (
@@ -18,7 +18,6 @@ from control_tower.records import (
     SessionRecord,
 )
 from control_tower.schedule.admission import START_AT, Admission
-from control_tower.sessions import message_json, session_json
 from control_tower.states import State
 from control_tower.unit import InsertMessage, InsertMission, InsertSession, TouchSession
 from events.payloads import MessageCreated, MissionSubmitted, SessionCreated

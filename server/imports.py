@@ -15,8 +15,9 @@ from pydantic import AfterValidator, Field
 from control_tower.committing import committed
 from control_tower.errors import Unavailable
 from control_tower.ports import Clock, Ids, Store
+from control_tower.public import message_json, session_json
 from control_tower.records import MessageRecord, SessionRecord
-from control_tower.sessions import TITLE_LIMIT, message_json, session_json
+from control_tower.sessions import TITLE_LIMIT
 from control_tower.unit import (
     InsertMessage,
     InsertSession,

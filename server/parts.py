@@ -22,7 +22,7 @@ from agents.tool_context import Search
 from control_tower.limits import TowerLimits
 from control_tower.patience import patiently
 from control_tower.ports import Clock, Store
-from control_tower.sessions import hit_json
+from control_tower.public import hit_json
 from control_tower.store import ALONE, SHARED, Occupant, SqliteStore, ThreadedStore
 from control_tower.tasks import end
 from events.log import Publish

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from control_tower.public import message_json, session_json
 from control_tower.records import MessageRecord, SessionRecord
-from control_tower.sessions import message_json, session_json
 from events.times import rfc3339
 
 FORMAT = "control-tower/session"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response
 
+from control_tower.public import message_json, session_json
 from control_tower.records import InterruptKind
-from control_tower.sessions import message_json, session_json
 from server.endpoints import Body, Call, Endpoint, Query, json_reply
 from server.rest.shapes import (
     Id,

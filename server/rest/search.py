@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from starlette.responses import Response
 
-from control_tower.sessions import QUERY_LIMIT, hit_json
+from control_tower.public import hit_json
+from control_tower.sessions import QUERY_LIMIT
 from server.endpoints import Call, Endpoint, Query, json_reply
 from server.rest.shapes import Reply
 

@@ -7,9 +7,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from control_tower.ports import MissionQuery
-from control_tower.public import mission_json
+from control_tower.public import mission_json, session_json
 from control_tower.records import SessionRecord
-from control_tower.sessions import session_json
 from events.payloads import JsonObject
 from events.times import rfc3339
 from server.endpoints import Body, Call, Endpoint, Query, json_reply

@@ -8,8 +8,8 @@ from typing import IO, Literal
 from starlette.responses import Response, StreamingResponse
 
 from control_tower.errors import Forbidden, InvalidParams, Unavailable
+from control_tower.public import session_json
 from control_tower.records import MessageRecord
-from control_tower.sessions import session_json
 from server.endpoints import (
     Body,
     Call,

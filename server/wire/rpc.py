@@ -10,8 +10,8 @@ from typing import Any
 from control_tower.commands import Caller, QuotaIncrease
 from control_tower.errors import InvalidParams
 from control_tower.ports import InterruptQuery, MissionQuery
+from control_tower.public import session_json
 from control_tower.records import InterruptKind, SessionRecord
-from control_tower.sessions import session_json
 from events.payloads import JsonObject
 from server.json_text import check_free
 from server.paging import check_cursor

@@ -11,15 +11,9 @@ import pytest
 
 from control_tower.commands import Caller
 from control_tower.errors import Forbidden, InvalidParams, NotFound, Refusal, Unavailable
+from control_tower.public import hit_json, message_json, session_json
 from control_tower.records import MessageRecord, SessionRecord
-from control_tower.sessions import (
-    Period,
-    Sessions,
-    active_since,
-    hit_json,
-    message_json,
-    session_json,
-)
+from control_tower.sessions import Period, Sessions, active_since
 from control_tower.store import InlineStore
 from control_tower.unit import (
     InsertMessage,
