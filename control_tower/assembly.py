@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from control_tower.acceptance import Acceptance
+from control_tower.answering import Answering
 from control_tower.execution.children import Family
 from control_tower.execution.context import Services
 from control_tower.execution.effects import Attempts
@@ -19,6 +21,7 @@ from control_tower.residence import Residence
 from control_tower.schedule.admission import Admission
 from control_tower.schedule.ready_queue import ReadyQueue
 from control_tower.schedule.session_gate import SessionGate
+from control_tower.sight import Sight
 from control_tower.submission import Submissions
 from control_tower.timers import Alarm, Timers
 from control_tower.watchdog import Watchdog
@@ -32,12 +35,13 @@ class Assembly:
     timers: Timers
     admission: Admission
     lifecycle: Lifecycle
-    questions: Questions
     budget: Budget
-    submissions: Submissions
     memory: Memory
     kernel: Kernel
     residence: Residence
+    sight: Sight
+    acceptance: Acceptance
+    answering: Answering
 
 
 def assemble(
@@ -112,15 +116,21 @@ def assemble(
         budget=budget,
         watchdog=Watchdog(),
     )
+    sight = Sight(store, memory)
+    acceptance = Acceptance(
+        store, timers, memory, admission, submissions, lifecycle, kernel, residence
+    )
+    answering = Answering(store, sight, memory, submissions, lifecycle, questions, budget, kernel)
     return Assembly(
         store=store,
         timers=timers,
         admission=admission,
         lifecycle=lifecycle,
-        questions=questions,
         budget=budget,
-        submissions=submissions,
         memory=memory,
         kernel=kernel,
         residence=residence,
+        sight=sight,
+        acceptance=acceptance,
+        answering=answering,
     )

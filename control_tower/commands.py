@@ -1,6 +1,7 @@
 """What a caller may ask of the tower. The bounds are the wire's; WS and REST share them."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -13,6 +14,9 @@ MISSION_CHARACTERS: Final = 10_000
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 MissionText = Annotated[str, msgspec.Meta(min_length=1, max_length=MISSION_CHARACTERS)]
 Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
+
+Ack: TypeAlias = Callable[[JsonObject], None]
+"""Called with a command's result at its commit, before its events are published."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import msgspec
 from control_tower.cluster import commands
 from control_tower.cluster.commands import Command, plain
 from control_tower.cluster.router import Router
-from control_tower.commands import Answer, Caller, QuotaIncrease, Submission
+from control_tower.commands import Ack, Answer, Caller, QuotaIncrease, Submission
 from control_tower.erasure import Eraser, ErasingStore
 from control_tower.errors import NotFound
 from control_tower.public import mission_json
@@ -27,8 +27,9 @@ from control_tower.records import (
 )
 from control_tower.sessions import Ack as RecordAck
 from control_tower.sessions import Sessions, refuse_viewer
+from control_tower.sight import require_writer
 from control_tower.states import State
-from control_tower.tower import Ack, Tower
+from control_tower.tower import Tower
 from events.payloads import JsonObject
 
 Record = TypeVar("Record", SessionRecord, MessageRecord)
@@ -66,7 +67,7 @@ class RoutedTower(Tower):
         ack: Ack | None = None,
     ) -> JsonObject:
         """Accept a mission; see :meth:`Tower.submit`."""
-        self._require_writer(caller)
+        require_writer(caller)
         command = commands.Submit(
             caller=plain(caller), submission=submission, body_sha256=body_sha256
         )
@@ -82,7 +83,7 @@ class RoutedTower(Tower):
         ack: Ack | None = None,
     ) -> JsonObject:
         """Say something in a session; see :meth:`Tower.send_message`."""
-        self._require_writer(caller)
+        require_writer(caller)
         command = commands.SendMessage(
             caller=plain(caller), message=message, submission=submission, body_sha256=body_sha256
         )
@@ -125,7 +126,7 @@ class RoutedTower(Tower):
 
     async def explain(self, caller: Caller, pid: str) -> JsonObject:
         """Say why a mission is where it is: its home knows its place in the queues."""
-        pcb = await self._visible(caller, pid)
+        pcb = await self._a.sight.mission(caller, pid)
         if pcb.state is State.TERMINATED:
             return await super().explain(caller, pid)
         command = commands.Explain(caller=plain(caller), pid=pid)
@@ -141,16 +142,16 @@ class RoutedTower(Tower):
         ack: Ack | None = None,
     ) -> JsonObject:
         """Answer a question and let its mission go on."""
-        record = await self._visible_interrupt(caller, interrupt_id)
-        self._require_writer(caller)
+        record = await self._a.sight.interrupt(caller, interrupt_id)
+        require_writer(caller)
         command = commands.AnswerInterrupt.of(plain(caller), interrupt_id, answer, kinds)
         return await self._router.carry_out(record.user_id, command, ack)
 
     async def _of_mission(
         self, caller: Caller, pid: str, command: Command, ack: Ack | None
     ) -> JsonObject:
-        pcb = await self._visible(caller, pid)
-        self._require_writer(caller)
+        pcb = await self._a.sight.mission(caller, pid)
+        require_writer(caller)
         return await self._router.carry_out(pcb.user_id, command, ack)
 
     async def settled(self, pid: str, timeout_s: float) -> JsonObject:

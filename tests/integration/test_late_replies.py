@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from control_tower.commands import Caller
-from control_tower.tower import Ack, Tower
+from control_tower.commands import Ack, Caller
+from control_tower.tower import Tower
 from events.frames import payloads
 from events.payloads import JsonObject
 from server.access.auth import LOCAL
