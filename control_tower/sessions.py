@@ -21,6 +21,7 @@ from control_tower.keyed_locks import KeyedLocks
 from control_tower.ports import Clock, Ids, SessionQuery, Store
 from control_tower.public import message_json, session_json
 from control_tower.records import MessageHit, MessageRecord, SessionRecord
+from control_tower.sight import require_writer
 from control_tower.unit import (
     InsertSession,
     RequireSession,
@@ -109,7 +110,7 @@ class Sessions:
         ack: Ack[SessionRecord] | None = None,
     ) -> SessionRecord:
         """Make a session; only an operator may make one for another user."""
-        refuse_viewer(caller)
+        require_writer(caller)
         owner = user_id or caller.user_id
         if owner != caller.user_id and caller.role != "operator":
             raise Forbidden("Only an operator may act for another user.")
@@ -196,7 +197,7 @@ class Sessions:
         ack: Ack[SessionRecord] | None = None,
     ) -> SessionRecord:
         """Rename a session, move it into the archive or out of it. None leaves as it is."""
-        refuse_viewer(caller)
+        require_writer(caller)
         title = _checked_title(title)
         async with self._turns.of(session_id):
             old = await self.get(caller, session_id)
@@ -215,7 +216,7 @@ class Sessions:
         self, caller: Caller, session_id: str, *, ack: Ack[SessionRecord] | None = None
     ) -> SessionRecord:
         """Delete a session softly: it can be restored."""
-        refuse_viewer(caller)
+        require_writer(caller)
         async with self._turns.of(session_id):
             old = await self.get(caller, session_id)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
@@ -228,7 +229,7 @@ class Sessions:
         self, caller: Caller, session_id: str, *, ack: Ack[SessionRecord] | None = None
     ) -> SessionRecord:
         """Bring a deleted session back; one that is not deleted is returned as it is."""
-        refuse_viewer(caller)
+        require_writer(caller)
         async with self._turns.of(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             if old.deleted_at is None:
@@ -256,7 +257,7 @@ class Sessions:
 
         ``ack`` is called as soon as nobody can see it any more; this returns when it is gone.
         """
-        refuse_viewer(caller)
+        require_writer(caller)
         async with self._turns.of(session_id):
             old = await self.get(caller, session_id, include_deleted=True)
             session = msgspec.structs.replace(old, deleted_at=self._clock.now())
@@ -299,7 +300,7 @@ class Sessions:
         ack: Ack[MessageRecord] | None = None,
     ) -> MessageRecord:
         """Change a user message's text; the first text is kept in ``original_content``."""
-        refuse_viewer(caller)
+        require_writer(caller)
         if not 1 <= len(content) <= CONTENT_LIMIT:
             raise InvalidParams(
                 f"content must have 1 to {CONTENT_LIMIT} characters.", field="content"
@@ -320,7 +321,7 @@ class Sessions:
         self, caller: Caller, message_id: str, *, ack: Ack[MessageRecord] | None = None
     ) -> MessageRecord:
         """Delete a user message; it is no longer listed, counted or found."""
-        refuse_viewer(caller)
+        require_writer(caller)
         session = await self._session_of(caller, message_id)
         async with self._turns.of(session.session_id):
             old = await self._own_message(message_id)
@@ -373,16 +374,6 @@ class Sessions:
 
 def _still_theirs(session: SessionRecord) -> RequireSession:
     return RequireSession(session.session_id, session.user_id)
-
-
-def refuse_viewer(caller: Caller) -> None:
-    """Let a caller change things, unless they may only read.
-
-    Raises:
-        Forbidden: for a viewer.
-    """
-    if caller.role == "viewer":
-        raise Forbidden("A viewer may not change anything.")
 
 
 def _checked_title(title: str | None) -> str | None:

@@ -26,7 +26,7 @@ from control_tower.records import (
     SessionRecord,
 )
 from control_tower.sessions import Ack as RecordAck
-from control_tower.sessions import Sessions, refuse_viewer
+from control_tower.sessions import Sessions
 from control_tower.sight import require_writer
 from control_tower.states import State
 from control_tower.tower import Tower
@@ -240,7 +240,7 @@ class RoutedSessions(Sessions):
         command: Command,
         ack: RecordAck[SessionRecord] | None,
     ) -> SessionRecord:
-        refuse_viewer(caller)
+        require_writer(caller)
         session = await self.get(caller, session_id, include_deleted=True)
         return await self._at_home(session.user_id, command, SessionRecord, ack)
 
@@ -251,7 +251,7 @@ class RoutedSessions(Sessions):
         command: Command,
         ack: RecordAck[MessageRecord] | None,
     ) -> MessageRecord:
-        refuse_viewer(caller)
+        require_writer(caller)
         session = await self._session_of(caller, message_id)
         return await self._at_home(session.user_id, command, MessageRecord, ack)
 

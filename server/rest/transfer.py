@@ -7,9 +7,10 @@ from typing import IO, Literal
 
 from starlette.responses import Response, StreamingResponse
 
-from control_tower.errors import Forbidden, InvalidParams, Unavailable
+from control_tower.errors import InvalidParams, Unavailable
 from control_tower.public import session_json
 from control_tower.records import MessageRecord
+from control_tower.sight import require_writer
 from server.endpoints import (
     Body,
     Call,
@@ -71,8 +72,7 @@ async def import_session(call: Call[None, Query]) -> Response:
 
     The session is the caller's; it and its messages get new ids. At most 64 MiB.
     """
-    if call.caller.role == "viewer":
-        raise Forbidden("A viewer may not change anything.")
+    require_writer(call.caller)
     require_json(call.request)
     services = call.services
     await services.rates.take(call.caller.user_id, services.clock.now())
