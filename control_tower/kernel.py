@@ -109,7 +109,7 @@ class Kernel:
         self.store.submit(unit)
 
     def _committed(self, p: Proposal, commit: Commit) -> None:
-        unit, p.process.unit = p.process.unit, None
+        unit = p.process.unit
         if unit is not None and p.pcb.state is State.TERMINATED:
             unit.after.clear()  # deltas streamed while the end was on its way: nothing follows it
         p.apply(commit)
@@ -120,10 +120,11 @@ class Kernel:
         for act in p.then:
             act(commit)
         self.users.note(process.pcb)
-        if process.pcb.state is State.TERMINATED:
-            self._bury(process)
-        else:
-            self._release(process)
+        ended = process.pcb.state is State.TERMINATED
+        (self._bury if ended else self._release)(process)
+        # Only now: a change that is drawn up before that could take what is being given back.
+        process.unit = None
+        if not ended:
             self._go_on(process)
         if process.pcb.state in (State.WAITING, State.TERMINATED):
             _tell_watchers(process)
@@ -216,14 +217,17 @@ class Kernel:
         state = p.pcb.state
         if state is State.RUNNING:
             if not self._may_go_on(p):
-                self.lifecycle.come_to_rest(p)
+                self._come_to_rest(p)
         elif state in (State.WAITING, State.BLOCKED):
             if p.pcb.state_reason in ADMISSION_CAUSES or p.is_new:
                 return
-            if self._is_woken(p):
+            if p.process.held or self._is_woken(p):
                 self.lifecycle.wake(p)
             else:
-                self.lifecycle.come_to_rest(p)
+                self._come_to_rest(p)
+
+    def _come_to_rest(self, p: Proposal) -> None:
+        self.lifecycle.come_to_rest(p, lacks_room=self.runs.lacks_room(p.process))
 
     def _may_go_on(self, p: Proposal) -> bool:
         """Whether any branch of a running mission can make progress by itself."""
@@ -278,7 +282,7 @@ class Kernel:
         busy = process.unit is not None or process.inbox or process.effects or process.watchers
         if process.pcb.state not in AT_REST:
             return
-        if busy:
+        if busy or self.runs.lacks_room(process):
             self.touch(process)
             return
         if process.run is not None:

@@ -65,6 +65,9 @@ TIME = "elapsed_seconds"
 BREAKER = "breaker"
 """Why a mission is blocked all of whose calls wait for a tool to be tried again."""
 
+CHILD = "child"
+"""Why a mission is blocked that waits for a child's end, or for room that its family holds."""
+
 BROKEN = "internal"
 """Why a mission is paused that the kernel failed to carry on."""
 
@@ -78,7 +81,7 @@ _ENDED = {
     Outcome.QUOTA_EXCEEDED: MissionQuotaExceeded,
 }
 
-_RESTING_KINDS = {"sleep": "sleep", "join": "child"}
+_RESTING_KINDS = {"sleep": "sleep", "join": CHILD}
 
 
 @dataclass(slots=True, frozen=True)
@@ -180,13 +183,18 @@ class Lifecycle:
 
     # -- away from running ----------------------------------------------------------------
 
-    def come_to_rest(self, p: Proposal) -> None:
-        """No branch can make progress: wait on a person, or on time, a child or a breaker."""
+    def come_to_rest(self, p: Proposal, *, lacks_room: bool) -> None:
+        """No branch can make progress: wait on a person, or on time, a child or a breaker.
+
+        ``lacks_room``: a call waits for what others hold of the quota, which is a child's share,
+        or a call of one of its family that will soon have ended.
+        """
         asked = [r for r in p.open_steps() if r.status is StepStatus.ASKED]
         if asked:
             self._wait(p, asked)
             return
-        cause = next((cause for r in p.open_steps() if (cause := _rests_on(r))), None)
+        causes = (cause for r in p.open_steps() if (cause := _rests_on(r)))
+        cause = CHILD if lacks_room else next(causes, None)
         if cause is None or p.pcb.state is State.BLOCKED:
             return
         self._stop_clock(p)

@@ -15,7 +15,7 @@ import msgspec
 
 from control_tower.execution.children import Family
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import DEADLINE, LOOK, Lifecycle
+from control_tower.lifecycle import CHILD, DEADLINE, LOOK, Lifecycle
 from control_tower.patience import patiently
 from control_tower.ports import Catalog
 from control_tower.process import Process, scope_of
@@ -137,8 +137,10 @@ class Recovery:
             found.queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
             memory.with_process(pcb.pid, self._admit)
-        elif pcb.children and pcb.state in (State.WAITING, State.BLOCKED):
-            # A child may have ended without its parent having been told.
+        elif (pcb.children and pcb.state in (State.WAITING, State.BLOCKED)) or (
+            pcb.state is State.BLOCKED and pcb.state_reason == CHILD
+        ):
+            # A child may have ended without its parent having been told, or room been made.
             timers.set(Alarm(pcb.pid, LOOK, ""), self.kernel.clock.now())
         elif pcb.alarm_at is not None:
             timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)

@@ -13,10 +13,11 @@ from functools import partial
 import msgspec
 
 from control_tower.errors import NotFound
+from control_tower.execution.calls import Kind
 from control_tower.execution.children import Family
 from control_tower.execution.syscalls import WAKE, Syscalls
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import BREAKER, LOOK, PARK, Lifecycle
+from control_tower.lifecycle import BREAKER, CHILD, LOOK, PARK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
@@ -233,6 +234,8 @@ class Residence:
             else:
                 self.kernel.post(process, self.lifecycle.admitted)
             return
+        if pcb.state is State.BLOCKED and pcb.state_reason == CHILD and process.run is None:
+            self.kernel.post(process, self._seek_room)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
                 self.timers.set(Alarm(pid, WAKE, record.step), record.wake_at)
@@ -241,6 +244,11 @@ class Residence:
         for question in process.interrupts.values():
             if question.expires_at is not None:
                 self.timers.set(Alarm(pid, EXPIRY, question.interrupt_id), question.expires_at)
+
+    def _seek_room(self, p: Proposal) -> None:
+        """Let a program that waited for no child's end make the call again that lacked room."""
+        if not any(record.kind == Kind.JOIN for record in p.open_steps()):
+            self.lifecycle.admitted(p)
 
     # -- looking --------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from control_tower.execution.context import Context, Services
 from control_tower.execution.journal import Divergence, Journal
 from control_tower.execution.run import Run
 from control_tower.execution.syscalls import EffectEnd, Syscalls
-from control_tower.lifecycle import Lifecycle
+from control_tower.lifecycle import CHILD, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Publisher
 from control_tower.process import Change, Process, Proposal
@@ -259,7 +259,15 @@ class Runs:
     def draw_again(self, process: Process, call: Call) -> None:
         """Let a call try again that had waited for others' settlements."""
         if process.run is not None and process.run.pending.get(call.step) is call:
+            process.resumed_by = (CHILD, None, None)
             self.post(process, partial(self._made, call))
+
+    def lacks_room(self, process: Process) -> bool:
+        """Whether a call waits for what others hold of the quota."""
+        run = process.run
+        return run is not None and any(
+            self.budget.waits(process, call) for call in run.pending.values()
+        )
 
     def spawn_child(self, p: Proposal, call: Call, request: Spawn) -> None:
         """Create a child mission as part of the proposal and complete the call."""

@@ -245,12 +245,12 @@ class Budget:
         account = self.accounts.get(p.pcb.pid)
         if account is not None and account.quota != p.pcb.quota:
             p.edit(quota=account.quota)
-        waiting = self.waiting.pop(p.pcb.account_pid or p.pcb.pid, [])
-        if waiting:
-            p.then.append(partial(self._try_again, waiting))
+        owner = p.pcb.account_pid or p.pcb.pid
+        if owner in self.waiting:
+            p.then.append(partial(self._try_again, owner))
 
-    def _try_again(self, waiting: list[tuple[Process, Call]], _: Commit) -> None:
-        for process, call in waiting:
+    def _try_again(self, owner: str, _: Commit) -> None:
+        for process, call in self.waiting.pop(owner, ()):
             self.retry(process, call)
 
     @staticmethod
