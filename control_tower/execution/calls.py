@@ -14,13 +14,22 @@ from typing import Any, Final, TypeAlias
 
 from control_tower.commands import MISSION_CHARACTERS, NAME_CHARACTERS
 from control_tower.errors import AgentError
-from control_tower.execution.canonical import sha256_hex
+from control_tower.execution.canonical import canonical_json, sha256_hex
 from control_tower.ports import ModelRequest, ToolPlan
 from control_tower.quota.accounts import NOTHING
 from control_tower.quota.quotas import ResourceQuota, ResourceUsage
 from control_tower.records import StepRecord
 from events.payloads import JsonObject
 from events.types import Json
+
+EVENT_LIMIT_BYTES: Final = 256 * 1024
+"""The most that an event's payload may hold (tower.md)."""
+
+SAID_LIMIT_BYTES: Final = EVENT_LIMIT_BYTES - 4 * 1024
+"""The most that a program may say in one event, as JSON; the rest is for what the tower adds."""
+
+STEP_NAME_CHARACTERS: Final = 1_000
+"""Of a step's name: events show it beside arguments and output, which have their own bound."""
 
 HISTORY_MESSAGES: Final = 10_000
 """The most messages that one call of ``ctx.history`` may ask for."""
@@ -91,21 +100,55 @@ class Sleep:
     seconds: float
 
 
+def _check_said(call: str, *said: object) -> None:
+    """Refuse what no event can hold: clients would have to read it whole, again at each replay."""
+    size = len(canonical_json(said))
+    if size > SAID_LIMIT_BYTES:
+        raise ValueError(
+            f"{call} takes at most {SAID_LIMIT_BYTES} bytes of JSON, not {size}: keep what is "
+            "large with ctx.artifact"
+        )
+
+
+def check_step_name(name: str) -> None:
+    """Refuse a step's name that is too long.
+
+    Raises:
+        ValueError: for such a name.
+    """
+    if len(name) > STEP_NAME_CHARACTERS:
+        raise ValueError(f"a step's name has at most {STEP_NAME_CHARACTERS} characters")
+
+
 @dataclass(slots=True, frozen=True)
 class Confirm:
-    """``ctx.confirm``."""
+    """``ctx.confirm``.
+
+    Raises:
+        ValueError: for more than people can be shown.
+    """
 
     message: str
     details: JsonObject
 
+    def __post_init__(self) -> None:
+        _check_said("confirm", self.message, self.details)
+
 
 @dataclass(slots=True, frozen=True)
 class Clarify:
-    """``ctx.clarify``."""
+    """``ctx.clarify``.
+
+    Raises:
+        ValueError: for more than people can be shown.
+    """
 
     question: str
     options: tuple[str, ...] | None
     strict: bool
+
+    def __post_init__(self) -> None:
+        _check_said("clarify", self.question, self.options)
 
 
 @dataclass(slots=True, frozen=True)
@@ -156,10 +199,17 @@ class History:
 
 @dataclass(slots=True, frozen=True)
 class Emit:
-    """``ctx.emit``."""
+    """``ctx.emit``.
+
+    Raises:
+        ValueError: for more than an event can hold.
+    """
 
     name: str
     fields: JsonObject
+
+    def __post_init__(self) -> None:
+        _check_said("emit", self.name, self.fields)
 
 
 @dataclass(slots=True, frozen=True)

@@ -18,6 +18,7 @@ import msgspec
 
 from control_tower import errors
 from control_tower.execution.calls import (
+    STEP_NAME_CHARACTERS,
     Artifact,
     Call,
     Clarify,
@@ -31,6 +32,7 @@ from control_tower.execution.calls import (
     Request,
     Sleep,
     Spawn,
+    check_step_name,
 )
 from control_tower.execution.run import Run
 from control_tower.ports import Clock, Models, Profile, Tools
@@ -229,7 +231,11 @@ class Context:
         return await self.call(Kind.TOOL, plan.name, plan.identity, plan.arguments, plan)
 
     async def confirm(self, message: str, **details: Any) -> Decision:
-        """Ask a person yes or no. Nobody answering in time is a no."""
+        """Ask a person yes or no. Nobody answering in time is a no.
+
+        Raises:
+            ValueError: for more than 252 KiB of JSON.
+        """
         asked: JsonObject = {"message": message, "details": details}
         output = await self.call(Kind.CONFIRM, "confirm", asked, asked, Confirm(message, details))
         return msgspec.convert(output, Decision)
@@ -241,6 +247,7 @@ class Context:
 
         Raises:
             ClarificationExpired: if nobody answered in time.
+            ValueError: for more than 252 KiB of JSON.
         """
         chosen = None if options is None else tuple(options)
         asked: JsonObject = {"question": question, "options": chosen, "strict": strict}
@@ -260,7 +267,9 @@ class Context:
 
         Raises:
             StepFailed: if it raised.
+            ValueError: for a name of more than 1 000 characters.
         """
+        check_step_name(name)
         arguments = list(args)
         request = FunctionCall(fn, args, idempotent)
         return await self.call(Kind.STEP, name, arguments, arguments, request)
@@ -335,7 +344,11 @@ class Context:
             self._run.stream(text)
 
     async def emit(self, name: str, **fields: Any) -> None:
-        """Say something lasting: a ``mission.progress`` event."""
+        """Say something lasting: a ``mission.progress`` event.
+
+        Raises:
+            ValueError: for more than 252 KiB of JSON.
+        """
         asked: JsonObject = {"name": name, "fields": fields}
         await self.call(Kind.EMIT, name, asked, asked, Emit(name, fields))
 
@@ -359,6 +372,7 @@ class Context:
 
         One that was made before, when it could be, has the outcome that is recorded.
         """
+        name = name[:STEP_NAME_CHARACTERS]
         return await self.call(kind, name, asked, shown, Rejected(error.code, error.message))
 
     def _next(self) -> str:

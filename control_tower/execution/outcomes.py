@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from control_tower.errors import AgentError, ModelFailed, StepFailed, ToolFailed
-from control_tower.execution.calls import Call, Kind
+from control_tower.execution.calls import SAID_LIMIT_BYTES, Call, Kind
 from control_tower.execution.canonical import canonical_json
 from control_tower.process import Proposal
 from control_tower.quota.quotas import ResourceUsage
@@ -17,9 +17,6 @@ from control_tower.records import StepRecord, StepStatus
 from events.payloads import JsonObject, StepCompleted, StepStarted
 from events.payloads import StepFailed as StepFailedEvent
 from events.types import Json
-
-EVENT_LIMIT_BYTES = 256 * 1024
-"""The most that an event's payload may hold (tower.md)."""
 
 PREVIEW_CHARACTERS = 4096
 """What of a longer output an event shows (tower.md: 4 KiB)."""
@@ -33,7 +30,7 @@ log = structlog.get_logger()
 def shown(value: Json) -> tuple[Json, int | None]:
     """Return what an event shows of ``value``, and its whole size in bytes if that is less."""
     size = len(canonical_json(value))
-    if size <= EVENT_LIMIT_BYTES:
+    if size <= SAID_LIMIT_BYTES:
         return value, None
     text = value if isinstance(value, str) else canonical_json(value).decode()
     return text[:PREVIEW_CHARACTERS], size

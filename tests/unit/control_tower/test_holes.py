@@ -13,8 +13,9 @@ from control_tower.commands import (
     Submission,
 )
 from control_tower.errors import Conflict, InvalidParams, NotFound, Unavailable
+from control_tower.execution.calls import EVENT_LIMIT_BYTES
 from control_tower.execution.context import Context
-from control_tower.execution.outcomes import EVENT_LIMIT_BYTES, PREVIEW_CHARACTERS
+from control_tower.execution.outcomes import PREVIEW_CHARACTERS
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
 from control_tower.quota.quotas import ResourceQuota
