@@ -293,7 +293,7 @@ class Lifecycle:
         try:
             plain = as_json(value)
         except (TypeError, ValueError, RecursionError) as raised:
-            message = f"The agent returned what is not JSON: {raised}"
+            message = f"What the agent returned can't be kept: {raised}"
             self.finish(p, Outcome.FAILED, error=error_json("result_invalid", message))
             return
         if text and p.pcb.parent_pid is None:
@@ -312,7 +312,9 @@ class Lifecycle:
         )
         p.writes.append(InsertMessage(message))
         p.writes.append(TouchSession(p.pcb.session_id, p.now, messages=1))
-        p.event(MessageCreated(message=message_json(message)))
+        said, size = shown(text)
+        short = {} if size is None else {"content": said, "truncated": True, "size": size}
+        p.event(MessageCreated(message=message_json(message) | short))
 
     def cut_from_outside(self, step: str, p: Proposal) -> None:
         """Something other than the tower cancelled a call, at a moment that no journal knows."""

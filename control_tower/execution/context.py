@@ -41,6 +41,9 @@ from control_tower.records import ProcessControlBlock, StepStatus
 from events.payloads import JsonObject
 from events.types import Json
 
+PIECE_CHARACTERS = 32 * 1024
+"""The most text that is streamed in one event: 192 KiB, if JSON spells every character out."""
+
 
 class Decision(msgspec.Struct, frozen=True):
     """A person's answer to ``confirm``. ``arguments`` are the details as they approved them."""
@@ -340,8 +343,8 @@ class Context:
 
     def delta(self, text: str) -> None:
         """Stream a piece of text now. It is not stored: return the whole as the result."""
-        if text:
-            self._run.stream(text)
+        for at in range(0, len(text), PIECE_CHARACTERS):
+            self._run.stream(text[at : at + PIECE_CHARACTERS])
 
     async def emit(self, name: str, **fields: Any) -> None:
         """Say something lasting: a ``mission.progress`` event.

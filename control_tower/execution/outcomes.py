@@ -18,6 +18,10 @@ from events.payloads import JsonObject, StepCompleted, StepStarted
 from events.payloads import StepFailed as StepFailedEvent
 from events.types import Json
 
+OUTPUT_LIMIT_BYTES = 9 * 1024 * 1024
+"""The most that is kept of what a call or a program returned, as JSON: the 8 MiB of a tool, and
+what adapters put around it. It is turned into JSON and back on the event loop."""
+
 PREVIEW_CHARACTERS = 4096
 """What of a longer output an event shows (tower.md: 4 KiB)."""
 
@@ -37,12 +41,16 @@ def shown(value: Json) -> tuple[Json, int | None]:
 
 
 def as_json(value: object) -> Json:
-    """Return ``value`` as plain JSON values.
+    """Return ``value``, which a call or a program returned, as plain JSON values.
 
     Raises:
         TypeError: if it is none.
+        ValueError: if it is too long to be kept.
     """
-    plain: Json = msgspec.json.decode(canonical_json(value))
+    text = canonical_json(value)
+    if len(text) > OUTPUT_LIMIT_BYTES:
+        raise ValueError(f"{len(text)} bytes of JSON, and {OUTPUT_LIMIT_BYTES} are the most")
+    plain: Json = msgspec.json.decode(text)
     return plain
 
 
