@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import structlog
 from control_tower.ports import Clock
 from control_tower.store import migrations, seat
 from control_tower.store.core import Core
-from control_tower.store.database import PASSING, DatabaseAway, DatabaseBroken
+from control_tower.store.database import PASSING, DatabaseBroken
 from control_tower.store.database_nodes import DatabaseNodes
 from control_tower.store.delivery import Delivery
 from control_tower.store.lease import Lease, Lookout, suspended_time
@@ -283,17 +283,25 @@ def look(database_url: str) -> Look:
     Raises:
         DatabaseUnusable: when it can't be reached.
     """
-    try:
-        connection = connect(database_url)
-    except (psycopg.Error, DatabaseAway) as error:
-        raise DatabaseUnusable(str(error)) from error
-    try:
+    with _reached(database_url) as connection:
         schema = migrations.schema_of(connection)
         served = _serving(connection, schema)
         version: str = connection.execute("SHOW server_version").fetchone()[0]
         return Look(version, schema, migrations.SCHEMA, served)
-    finally:
-        connection.close()
+
+
+@contextmanager
+def _reached(database_url: str) -> Iterator[PostgresConnection]:
+    """Connect meanwhile.
+
+    Raises:
+        DatabaseUnusable: when it can't be reached, or is lost.
+    """
+    try:
+        with closing(connect(database_url)) as connection:
+            yield connection
+    except (psycopg.Error, *PASSING) as error:
+        raise DatabaseUnusable(str(error)) from error
 
 
 def _serving(connection: PostgresConnection, schema: str | None) -> Occupant | None:
@@ -310,18 +318,12 @@ def upgrade_tables(database_url: str) -> tuple[str | None, str]:
         DatabaseUnusable: when it can't be reached, or a tower serves it.
         SchemaTooNew: when its schema is none of ours.
     """
-    try:
-        connection = connect(database_url)
-    except (psycopg.Error, DatabaseAway) as error:
-        raise DatabaseUnusable(str(error)) from error
-    try:
+    with _reached(database_url) as connection:
         before = migrations.schema_of(connection)
         if (holder := _serving(connection, before)) is not None:
             raise DatabaseUnusable(f"{holder.node} at {holder.url} serves it; stop that first")
         upgrade(connection, database_url)
-    finally:
-        connection.close()
-    return before, migrations.SCHEMA
+        return before, migrations.SCHEMA
 
 
 def node_of(data_dir: Path) -> str:

@@ -39,8 +39,10 @@ from control_tower.store.postgres import (
 )
 from control_tower.store.postgres_store import (
     PostgresStore,
+    look,
     make_tables,
     node_of,
+    upgrade_tables,
 )
 from control_tower.store.seat import Candidate
 from control_tower.store.tables import metadata
@@ -372,6 +374,22 @@ def test_a_first_start_that_is_cut_leaves_an_empty_database(postgres: str) -> No
         assert migrations.schema_of(connection) is None
         make_tables(connection, url)
         assert migrations.schema_of(connection) == migrations.SCHEMA
+
+
+@pytest.mark.parametrize("command", [look, upgrade_tables])
+def test_a_server_that_goes_away_under_a_command_is_unusable(
+    database: str, monkeypatch: pytest.MonkeyPatch, command: Callable[[str], object]
+) -> None:
+    """As one that was not there: a line for people, and no traceback."""
+
+    def schema_of(connection: PostgresConnection) -> str | None:
+        cut_connections(database)
+        return schema_as_it_is(connection)
+
+    schema_as_it_is = migrations.schema_of
+    monkeypatch.setattr(migrations, "schema_of", schema_of)
+    with pytest.raises(DatabaseUnusable, match="terminat"):
+        command(database)
 
 
 @pytest.mark.parametrize(
