@@ -1,7 +1,7 @@
 """Where everything is plugged together, and the only place that is.
 
 :class:`Running` is a tower that works: store, hub, kernel and user land over one data folder. The
-ASGI application is a thin skin over it (:func:`create_app`).
+ASGI application is a thin skin over it (:mod:`server.asgi`).
 """
 
 import asyncio
@@ -15,12 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, cast
 
 import structlog
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from agents import Registry
 from control_tower.cluster.commands import Place
@@ -40,18 +34,15 @@ from server import parts
 from server.access.admission import SWEEP_EVERY_S, Admission
 from server.access.auth import Gate
 from server.access.auth_keys import Keyring
-from server.access.guard import Guard
 from server.access.limits import SubmitRates
 from server.access.rates import OwnRates
 from server.clock import SystemClock, UlidIds
-from server.endpoints import NoSuchPath, routes
 from server.figures.health import LoopLag
 from server.figures.metrics import CountedModels, Counting, Counts, figures
 from server.figures.overview import Overview
 from server.imports import Importer
-from server.page_files import PageFiles
-from server.pages import ForBrowsers, Reference, console_routes, static_dir
-from server.reference import asyncapi, openapi, wire_page
+from server.pages import static_dir
+from server.reference import asyncapi, openapi
 from server.rest import ENDPOINTS
 from server.role import Role
 from server.services import Services
@@ -68,8 +59,6 @@ if TYPE_CHECKING:
     from server.cluster import Cluster, Membership
 
 NOWHERE = Scope(None, None)
-OF_WORKERS = frozenset({"/health", "/ready", "/health/ready", "/metrics", "/api/v1/metrics"})
-"""The paths that a node has which serves no people: what those ask who look after it."""
 SPREAD_S = 1.0
 """Over which connections are closed at a drain, so that they do not all come back at once."""
 
@@ -317,41 +306,6 @@ def _overlook(services: Services, sockets: Sockets, counts: Counts, lag: LoopLag
         "loop_lag_seconds": lag.worst_ms / 1000,
     }
     return overview
-
-
-def create_app(running: Running) -> Starlette:
-    """Return the ASGI application over a running tower, as far as its role goes."""
-    services = running.services
-    app = Starlette(
-        routes=_all_routes(running) if running.role.serves_people else _probes(),
-        middleware=[Middleware(Guard, settings=services.settings, figures=services.http)],
-        exception_handlers={HTTPException: _to_the_guard},
-    )
-    app.router.redirect_slashes = False
-    app.router.default = NoSuchPath(services.gate, app.router.default)
-    app.state.services = services
-    return app
-
-
-def _all_routes(running: Running) -> list[BaseRoute]:
-    static = running.services.static_dir
-    return [
-        WebSocketRoute("/ws", running.sockets),
-        *console_routes(static),
-        *Reference(static, wire_page.page(running.methods.methods)).routes(),
-        Mount("/static", PageFiles(static)),
-        *(ForBrowsers(each.path, static / each.page) for each in ENDPOINTS if each.page),
-        *routes(ENDPOINTS),
-    ]
-
-
-def _probes() -> list[BaseRoute]:
-    return routes(each for each in ENDPOINTS if each.path in OF_WORKERS)
-
-
-async def _to_the_guard(_request: Request, error: Exception) -> Response:
-    """Let the guard answer Starlette's own errors, as it answers all others."""
-    raise error
 
 
 def _documents(services: Services, methods: MethodTable) -> dict[str, JsonObject]:

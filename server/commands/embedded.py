@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Generator, Iterable
 from dataclasses import dataclass
 
 from control_tower.store import holder_of
-from server.app import create_app, running
+from server.app import running
+from server.asgi import create_app
 from server.client import Client, ClientError
 from server.commands.place import Place
 from server.serving import TowerServer, end_for_good, listen, make_config, url_of

@@ -15,7 +15,8 @@ import uvloop
 
 from control_tower.store import DataFolderLock, DataFolderUnusable
 from server import interpreter, logging, processes, reloading
-from server.app import create_app, package_version, running
+from server.app import package_version, running
+from server.asgi import create_app
 from server.commands.terminal import loaded, out
 from server.role import Role, check_shared
 from server.serving import (

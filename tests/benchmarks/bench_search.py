@@ -24,7 +24,8 @@ from control_tower.store import search
 from control_tower.store.engine import DATABASE_NAME, connect_reader
 from control_tower.unit import Commit, InsertMessage, InsertSession, Unit, UnitRefused
 from server import interpreter, logging
-from server.app import Running, create_app, running
+from server.app import Running, running
+from server.asgi import create_app
 from server.serving import spare_the_collector
 from server.settings import load
 from tests.benchmarks.processes import surroundings

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx2
 
-from server.app import Running, create_app, running
+from server.app import Running, running
+from server.asgi import create_app
 from server.role import Role
 from server.settings import load
 from tests.rig import cluster

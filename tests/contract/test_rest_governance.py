@@ -8,7 +8,8 @@ import pytest
 
 from agents.health import CallStatus
 from agents.witness import Sighting
-from server.app import Running, create_app
+from server.app import Running
+from server.asgi import create_app
 from tests.contract.rest_app import ORIGIN, open_app, problem_of
 from tests.contract.test_rest_auth import SECRET, signed
 from tests.contract.test_rest_missions import fits, run

@@ -23,7 +23,8 @@ from control_tower.unit import Commit, Unit
 from events.payloads import StepCompleted
 from events.types import Scope, draft
 from server import interpreter
-from server.app import create_app, running
+from server.app import running
+from server.asgi import create_app
 from server.settings import Settings
 from server.wire.ws_protocol import TowerProtocol
 from tests.benchmarks.log.instants import Instants

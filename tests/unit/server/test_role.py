@@ -7,7 +7,8 @@ import httpx2
 import pytest
 from starlette.routing import Route, WebSocketRoute
 
-from server.app import OF_WORKERS, create_app, running
+from server.app import running
+from server.asgi import OF_WORKERS, create_app
 from server.role import Role, check_shared
 from server.settings import SettingsError, load
 
