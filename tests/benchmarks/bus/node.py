@@ -3,7 +3,8 @@
 Run as ``python -m tests.benchmarks.bus.node <local | URL of a Redis> <token> <epoch>``. Says
 ``ready``, then answers ``send <kind> <count> <per_s>`` when all is sent, and ``heard <count>`` when
 as much has arrived: with a line of JSON, CPU seconds since the last answer and the instants of
-every hundredth.
+every hundredth. It wants the text of one session; what is sent ``unread`` is another's, save the
+last.
 """
 
 import asyncio
@@ -23,12 +24,13 @@ from events.hub import Hub
 from events.log import Page
 from events.payloads import LlmDelta
 from events.turns import LoopTurns
-from events.types import Committed, Ephemeral, ephemeral
+from events.types import Committed, Ephemeral, Scope, ephemeral
 from tests.benchmarks.fanout.messages import SCOPE, make_event
 
 TICK_S: Final = 0.002
 SAMPLE: Final = 100
 UNIT: Final = 2
+OTHER: Final = Scope("another", SCOPE.user_id, ("another",), SCOPE.agent, SCOPE.priority)
 
 
 class NoLog:
@@ -92,6 +94,7 @@ class Node:
     async def start(self) -> None:
         """Wait for the bus."""
         if self.redis is not None:
+            self.redis.audience.joins(f"session:{SCOPE.session_id}")
             await self.redis.start()
             while not self.redis.connected:
                 await asyncio.sleep(0.01)
@@ -99,6 +102,8 @@ class Node:
     async def send(self, kind: str, count: int, per_s: int) -> None:
         """Send at an even pace, in ticks, as many as are due."""
         units, deltas = made(kind, count)
+        while self.redis is not None and not self.redis.audience._peers.wanting(SCOPE):
+            await asyncio.sleep(0.01)
         began, cpu, sent = time.monotonic(), time.process_time(), 0
         while sent < count:
             due = min(count, int((time.monotonic() - began) * per_s))
@@ -134,7 +139,8 @@ def made(kind: str, count: int) -> tuple[list[list[Committed]], list[Ephemeral]]
         starts = range(1, count + 1, UNIT)
         return [[make_event(start + n) for n in range(UNIT)] for start in starts], []
     text = LlmDelta(step="3", attempt=1, at=0, text="token ")
-    return [], [ephemeral(text, SCOPE, 1.7e9) for _ in range(count)]
+    scopes = [OTHER if kind == "unread" else SCOPE] * (count - 1) + [SCOPE]
+    return [], [ephemeral(text, scope, 1.7e9) for scope in scopes]
 
 
 async def main(where: str, token: str, epoch: str) -> None:
