@@ -150,7 +150,7 @@ class RedisBus:
     # Out.
 
     def send(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
-        """Send the events of one unit, then its ephemeral ones, here and to all nodes."""
+        """Send the events of a unit to all nodes, its ephemeral ones to those that want them."""
         self._outbox.unit(events)
         self.audience.send(events, after)
         self._speaker.wake()
@@ -158,9 +158,8 @@ class RedisBus:
         self._watch()
 
     def send_ephemeral(self, event: Ephemeral) -> None:
-        """Send an ephemeral event, here and to all nodes."""
+        """Send an ephemeral event, here and to the nodes that want it."""
         self.audience.send((), (event,))
-        self._speaker.wake()
         self._sequencer.send_ephemeral(event, self._loop.time())
         self._watch()
 

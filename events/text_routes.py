@@ -73,6 +73,7 @@ class TextRoutes:
             wanting = self._peers.wanting(each.scope)
             if wanting:
                 self._outbox.text(wanting, each)
+                self._wake()
 
     # What is wanted here.
 
@@ -121,6 +122,7 @@ class TextRoutes:
         self._own.sweep()
         self._peers.forget_silent(self._clock())
         self._restate_in_time()
+        self._unknown.intersection_update(self._peers)
         for sender in tuple(self._unknown):
             self._ask(sender)
 
