@@ -166,7 +166,7 @@ class Writing:
         "size_bytes",
     )
 
-    def __init__(self, reached: int, fresh: int, interest: int = 0) -> None:
+    def __init__(self, reached: int, fresh: int, interest: int) -> None:
         self._reached = reached
         self._fresh = fresh
         self._interest = interest

@@ -65,7 +65,7 @@ class RedisBus:
         patience_s: how long an earlier offset is waited for before the log is read.
 
     Attributes:
-        audience: to be told of what this node's connections want to read.
+        routes: of text: the hub's audience.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RedisBus:
         self._sequencer = Sequencer(receiver, seen, patience_s)
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(
-            token, seen, lambda: self._sequencer.fresh, lambda: self.audience.number
+            token, seen, lambda: self._sequencer.fresh, lambda: self.routes.number
         )
         channel = f"tower:{ports.log.epoch}"
         self._look_now = asyncio.Event()
@@ -92,14 +92,14 @@ class RedisBus:
         self._speaker = Speaker(self._pool, works, channel, self._outbox)
         self._listener = Listener(self._pool, works, (channel, f"{channel}:{token}"), self._heard)
         self._reader = Reader()
-        self.audience = TextRoutes(
+        self.routes = TextRoutes(
             token,
             self._outbox,
             wake=self._speaker.wake,
             seen=lambda: self._sequencer.seen,
             clock=self._loop.time,
         )
-        self._began: tuple[int, int] | None = None
+        self._began, self._begin_at = (0, 0), 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._hole = asyncio.Event()
@@ -152,14 +152,14 @@ class RedisBus:
     def send(self, events: Sequence[Committed], after: Sequence[Ephemeral]) -> None:
         """Send the events of a unit to all nodes, its ephemeral ones to those that want them."""
         self._outbox.unit(events)
-        self.audience.send(events, after)
+        self.routes.send(events, after)
         self._speaker.wake()
         self._sequencer.send(events, after, self._loop.time())
         self._watch()
 
     def send_ephemeral(self, event: Ephemeral) -> None:
         """Send an ephemeral event, here and to the nodes that want it."""
-        self.audience.send((), (event,))
+        self.routes.send((), (event,))
         self._sequencer.send_ephemeral(event, self._loop.time())
         self._watch()
 
@@ -194,9 +194,10 @@ class RedisBus:
             )
             if source is None:
                 return
-            self.audience.heard_from(sender, message.interest)
+            self.routes.heard_from(sender, message.interest)
         for item in message.items:
             self._take(sender, source, item, now)
+        self.routes.ask_back(sender)
         self._watch()
 
     def _take(self, sender: int, source: Source | None, item: Item, now: float) -> None:
@@ -207,7 +208,7 @@ class RedisBus:
                 if source is not None:
                     self._sequencer.unit(source, item.events, (), now)
             elif not isinstance(item, Reply):
-                self.audience.take(sender, item)
+                self.routes.take(sender, item)
             elif item.to == self._token:
                 self._ports.on_reply(item.call, item.body)
         except Exception:  # a bug of who is told; it must not keep others from what follows
@@ -226,21 +227,21 @@ class RedisBus:
             self._look_now.clear()
             self.note_head(self._ports.head())
             self._begin()
-            self.audience.beat()
+            self.routes.beat()
             self._outbox.beat()
             self._speaker.wake()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look_now.wait(), LOOK_EVERY_S)
 
     def _begin(self) -> None:
-        """Exchange with the others who wants what, whenever a connection is a new one."""
-        times = (self._listener.times, self._speaker.times)
-        if self.connected and times != self._began:
-            if self._began is None:
-                self.audience.begin()
-            else:
-                self.audience.begin_again()
-            self._began = times
+        """Exchange with the others who wants what, when a connection is a new one.
+
+        Once a second at most, however often one breaks.
+        """
+        times, now = (self._listener.times, self._speaker.times), self._loop.time()
+        if self.connected and times != self._began and now >= self._begin_at:
+            self._began, self._begin_at = times, now + LOOK_EVERY_S
+            self.routes.begin()
 
     def _watch(self) -> None:
         """See to it that a hole is looked at when its time has come."""

@@ -290,8 +290,8 @@ class Hub:
         """Attach topics. ``since`` None is "now", 0 is "start".
 
         ``attached`` is called once, in the step in which the topics are attached; what follows
-        ``since``, or the head, comes behind whatever it says. Cancelled before that, nothing has
-        happened.
+        ``since``, or the head, comes behind whatever it says. Cancelled before that, the
+        connection has what it had.
 
         Raises:
             TooManyTopics: if the connection would have more than it may.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final
 
-from events.bus_messages import Interest
+from events.bus_messages import Heard, Interest
 from events.topics import SYSTEM
 from events.types import Scope
 
@@ -31,7 +31,7 @@ MOST_TOPICS: Final = 20_000
 SILENT_S: Final = 3.0
 """Everybody says something each second. Who does not is not waited for."""
 
-_FORGET_S: Final = 60.0
+_FORGET_S: Final = 10.0
 _NOBODY: Final = frozenset[int]()
 
 
@@ -90,8 +90,7 @@ class OwnInterest:
             If they have not yet, they are asked to say when they have.
         """
         for topic in topics:
-            if topic not in self._readers:
-                self._linger(topic)
+            self._linger(topic)
         new = [topic for topic in topics if not self._is_told(topic)]
         if new:
             self._want(new, answer=True)
@@ -122,9 +121,10 @@ class OwnInterest:
         self._change(list(self._told), whole=True, missed=missed, answer=True)
 
     def _linger(self, topic: str) -> None:
-        """Note that nobody reads it from now on; who left last goes last."""
-        self._left.pop(topic, None)
-        self._left[topic] = self._clock()
+        """Want a topic for a while that nobody reads; the latest goes last."""
+        if topic not in self._readers:
+            self._left.pop(topic, None)
+            self._left[topic] = self._clock()
 
     def _is_told(self, topic: str) -> bool:
         return topic in self._told or SYSTEM in self._told
@@ -162,12 +162,20 @@ class OwnInterest:
 
 @dataclass(slots=True)
 class _Peer:
-    """Another node: what we know of its interest, and which of our changes it has heard of."""
+    """Another node.
+
+    Attributes:
+        heard_at: when it last said anything.
+        number: of the last change of its interest that we know of; ``topics`` is the interest.
+        confirmed: the last change of ours that it has heard of; with the events up to ``reached``
+            what it said of that is here.
+    """
 
     heard_at: float
     number: int = 0
     topics: dict[str, None] = field(default_factory=dict)
     confirmed: int = 0
+    reached: int = 0
 
 
 class PeerInterests:
@@ -222,18 +230,19 @@ class PeerInterests:
         self._latest = scope, found
         return found
 
-    def confirm(self, token: int, number: int) -> None:
-        """A node has heard of our changes up to ``number``."""
+    def confirm(self, token: int, heard: Heard) -> None:
+        """Take note that a node has heard of our changes."""
         peer = self._peers.get(token)
-        if peer is not None:
-            peer.confirmed = max(peer.confirmed, number)
+        if peer is not None and heard.number >= peer.confirmed:
+            peer.confirmed, peer.reached = heard.number, heard.reached
 
     def confirmed(self, now: float) -> int:
         """Return up to which change all others have heard of us; all of them if there are none."""
-        return min(
-            (one.confirmed for one in self._peers.values() if now - one.heard_at < SILENT_S),
-            default=sys.maxsize,
-        )
+        return min((one.confirmed for one in self._present(now)), default=sys.maxsize)
+
+    def reached(self, now: float) -> int:
+        """Return the offset with which all is here that they said of it."""
+        return max((one.reached for one in self._present(now)), default=0)
 
     def forget_silent(self, now: float) -> None:
         """Let go of nodes that are gone."""
@@ -241,6 +250,9 @@ class PeerInterests:
             if now - peer.heard_at > _FORGET_S:
                 self._drop(token, list(peer.topics))
                 del self._peers[token]
+
+    def _present(self, now: float) -> Iterator[_Peer]:
+        return (one for one in self._peers.values() if now - one.heard_at < SILENT_S)
 
     def _drop(self, token: int, topics: Iterable[str]) -> None:
         self._latest = None

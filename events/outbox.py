@@ -1,12 +1,13 @@
 """The outbox of a node: what it has to say to the others, in order and bounded.
 
 A core. What is put in within one tick leaves in one round: a message to each node that wants text,
-and one to all, in pieces if it is large. Text goes first. It says which events it follows, and is
-kept by who gets it until they are there; so it is never behind an event that it came before.
+and one to all. What is larger leaves in pieces, over several rounds. Text goes first, all of it. It
+says which events it follows, and is kept by who gets it until they are there; so it is never behind
+an event that it came before.
 
-Nothing in here is needed by anybody: the others find in the log what is dropped, and replies go
-another way, too. So it keeps nothing while there is nobody to carry it, and little while that one
-is slow.
+Nothing in here is needed by anybody: the others find in the log what is dropped, replies go another
+way, too, and who got too little text is told it again. So it keeps nothing while there is nobody to
+carry it, and little while that one is slow.
 """
 
 from collections import defaultdict, deque
@@ -19,6 +20,9 @@ from events.types import Committed, Ephemeral
 MOST_BYTES: Final = 8 << 20
 LARGEST_BYTES: Final = 4 << 20
 """Of one event. A larger one is read from the log by whoever needs it."""
+
+ROUND_BYTES: Final = 1 << 20
+"""About how much leaves at once: what a connection takes in a moment."""
 
 
 class Letter(NamedTuple):
@@ -36,7 +40,7 @@ class _Pieces:
     """
 
     def __init__(self, begin: Callable[[], Writing]) -> None:
-        self.closed = True
+        self.closed = False
         self._begin = begin
         self._waiting: deque[Writing] = deque()
 
@@ -77,6 +81,7 @@ class Outbox:
     Attributes:
         is_open: whether anybody carries messages away. Nothing is kept when not.
         dropped: durable events that were not kept.
+        short: the missions of which some text was not kept, as topics, by the node that wants it.
     """
 
     def __init__(
@@ -84,11 +89,12 @@ class Outbox:
         sender: int,
         reached: int,
         fresh: Callable[[], int],
-        interest: Callable[[], int] = int,
+        interest: Callable[[], int],
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self.is_open = False
         self.dropped = 0
+        self.short: defaultdict[int, set[str]] = defaultdict(set)
         self._sender = sender
         self._reached = reached
         self._fresh = fresh
@@ -103,6 +109,11 @@ class Outbox:
     def size_bytes(self) -> int:
         """What waits, about."""
         return self._size
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all has gone out."""
+        return not self._to_all and not self._to_one
 
     # To all.
 
@@ -147,23 +158,30 @@ class Outbox:
                 before = piece.size_bytes
                 piece.text(self._reached, fresh, event)
                 self._grow(pieces, piece, before)
+            else:
+                self.short[token].add(f"mission:{event.scope.mission_id}")
 
     def heard(self, to: int, number: int) -> None:
-        """Put in that we have heard of a node's change of interest, behind the text so far."""
-        if self.is_open:
+        """Put in that we have heard of a node's change of interest, behind the text so far.
+
+        Who was not told all of that is not told this.
+        """
+        if self.is_open and to not in self.short:
             self._add(self._to_one[to], Heard(number, self._reached))
 
     # Out.
 
     def take(self) -> list[Letter]:
         """Return what goes out next, together and in this order."""
-        letters = [
-            Letter(to, self._finish(pieces.first(), 0))
-            for to, pieces in self._to_one.items()
-            for _ in range(len(pieces))
-        ]
-        self._to_one.clear()
-        if self._to_all:
+        letters: list[Letter] = []
+        size = 0
+        while self._to_one and size < ROUND_BYTES:
+            to, pieces = next(iter(self._to_one.items()))
+            letters.append(Letter(to, self._finish(pieces.first(), 0)))
+            size += len(letters[-1].data)
+            if not pieces:
+                del self._to_one[to]
+        if self._to_all and not self._to_one:
             self._number += 1
             letters.append(Letter(None, self._finish(self._to_all.first(), self._number)))
         return letters
@@ -178,6 +196,7 @@ class Outbox:
         self.dropped += self._to_all.durable
         self._to_all = _Pieces(self._begin)
         self._to_one.clear()
+        self.short.clear()
         self._size = 0
 
     def _put(self, events: Sequence[Committed], size: int) -> None:

@@ -32,8 +32,16 @@ class OwnTexts:
             if late.type == LlmDelta.TYPE:
                 self._streams.delta(late)
 
-    def so_far(self, topics: Iterable[str]) -> Iterator[Ephemeral]:
-        """Return a delta with the whole text of each stream of these topics that goes on."""
+    def so_far(
+        self, topics: Iterable[str], without: frozenset[str] = frozenset()
+    ) -> Iterator[Ephemeral]:
+        """Return a delta with the whole text of each stream of these topics that goes on.
+
+        Args:
+            topics: of which streams are returned.
+            without: topics of which none are.
+        """
         for text in self._streams.wanted_by(map(Filter, topics)):
-            whole = LlmDelta(step=text.step, attempt=text.attempt, at=0, text=text.text)
-            yield ephemeral(whole, text.scope, self._wall())
+            if without.isdisjoint(text.scope.topics):
+                whole = LlmDelta(step=text.step, attempt=text.attempt, at=0, text=text.text)
+                yield ephemeral(whole, text.scope, self._wall())

@@ -12,9 +12,9 @@ later event of its sender. They keep their place in their sender's stream by two
 
 * ``reached``: the last offset which the sender itself committed before. They wait for it, and are
   given as soon as it was, before anything else is.
-* ``fresh``: whatever the sender committed up to here, it sent before. If the log gave us the end of
-  a step of the same mission from beyond, they are late: what they belong to may be over, and text
-  must not come behind it, so they are dropped.
+* ``fresh``: whatever the sender committed up to here, it had put on its way before. If the log gave
+  us the end of a step of the same mission from beyond, they are late: what they belong to may be
+  over, and text must not come behind it, so they are dropped.
 
 Nothing that waits is needed: it is all in the log. So when too much waits, it is forgotten.
 """

@@ -53,11 +53,10 @@ class TextRoutes:
         self._texts = OwnTexts()
         self._own = OwnInterest(self._say, clock)
         self._peers = PeerInterests()
-        self._reached = 0
         self._restated_at = -RESTATE_EVERY_S
         self._restate = False
-        # Whose interest we don't know, and asked for.
-        self._unknown: set[int] = set()
+        # Whose interest we don't know, and whether we have asked for it.
+        self._unknown: dict[int, bool] = {}
 
     @property
     def number(self) -> int:
@@ -87,7 +86,7 @@ class TextRoutes:
 
     async def expects(self, topics: Sequence[str]) -> None:
         """See ``Audience``."""
-        if not self._outbox.is_open:
+        if not topics or not self._outbox.is_open:
             return
         number = self._own.expect(topics, self._peers.confirmed(self._clock()))
         until = self._clock() + EXPECT_S
@@ -98,22 +97,26 @@ class TextRoutes:
     # What others say.
 
     def heard_from(self, sender: int, number: int) -> None:
-        """Take the head of a message to all: how many changes its sender has told before."""
+        """Take the head of a message to all: how many changes its sender had told before it."""
         if self._peers.hear(sender, number, self._clock()):
-            self._unknown.discard(sender)
-        elif sender not in self._unknown:
-            self._ask(sender)
+            self._unknown.pop(sender, None)
+        else:
+            self._unknown.setdefault(sender, False)
 
     def take(self, sender: int, item: Interest | Ask | Heard) -> None:
         """Take what a node says of what it wants, or knows that we want."""
         if isinstance(item, Interest):
             self._change(sender, item)
         elif isinstance(item, Heard):
-            self._peers.confirm(sender, item.number)
-            self._reached = max(self._reached, item.reached)
+            self._peers.confirm(sender, item)
         elif item.of in (self._token, EVERYBODY):
             self._restate = True
             self._restate_in_time()
+
+    def ask_back(self, sender: int) -> None:
+        """Ask for what a node wants, if its message left us not knowing."""
+        if self._unknown.get(sender) is False:
+            self._ask(sender)
 
     # What time brings.
 
@@ -122,21 +125,23 @@ class TextRoutes:
         self._own.sweep()
         self._peers.forget_silent(self._clock())
         self._restate_in_time()
-        self._unknown.intersection_update(self._peers)
-        for sender in tuple(self._unknown):
+        self._unknown = {each: True for each in self._unknown if each in self._peers}
+        for sender in self._unknown:
             self._ask(sender)
+        if self._outbox.short and self._outbox.is_empty:
+            token, missions = self._outbox.short.popitem()
+            self._say_texts(token, self._texts.so_far(missions))
 
     def begin(self) -> None:
-        """Say what is wanted here, and learn what others want: they hear us now, and we them."""
-        self._own.tell_all(missed=False)
-        self._ask(EVERYBODY)
+        """Tell what is wanted here, and ask what others want: a connection is a new one.
 
-    def begin_again(self) -> None:
-        """Do that, and make up for what we and the others have missed meanwhile."""
+        We may have missed text, they may have, or we may have missed that they had. So all of it
+        is said again, ours and theirs.
+        """
         self._own.tell_all(missed=True)
         self._ask(EVERYBODY)
         for token in self._peers:
-            self._say_texts(token, self._texts.so_far(self._peers.topics_of(token)))
+            self._repeat(token)
 
     # Inside.
 
@@ -146,7 +151,7 @@ class TextRoutes:
 
     def _ask(self, sender: int) -> None:
         if sender != EVERYBODY:
-            self._unknown.add(sender)
+            self._unknown[sender] = True
         self._outbox.tell(Ask(sender))
         self._wake()
 
@@ -158,26 +163,31 @@ class TextRoutes:
             self._own.tell_all(missed=False)
 
     def _change(self, sender: int, change: Interest) -> None:
-        # What it wants already, it has, unless it says otherwise.
-        texts = [
-            text
-            for text in self._texts.so_far(change.came)
-            if change.missed or sender not in self._peers.wanting(text.scope)
-        ]
+        known = frozenset(self._peers.topics_of(sender))
         if not self._peers.change(sender, change):
-            self._ask(sender)
+            self._unknown.setdefault(sender, False)
             return
-        self._unknown.discard(sender)
-        self._say_texts(sender, texts)
+        self._unknown.pop(sender, None)
+        if change.missed:
+            self._repeat(sender)
+        else:
+            # What it wanted before, it has.
+            new = [topic for topic in change.came if topic not in known]
+            self._say_texts(sender, self._texts.so_far(new, known))
         if change.answer:
             self._outbox.heard(sender, change.number)
             self._wake()
 
+    def _repeat(self, token: int) -> None:
+        """Say all that streams in what a node wants."""
+        self._say_texts(token, self._texts.so_far(self._peers.topics_of(token)))
+
     def _say_texts(self, token: int, texts: Iterable[Ephemeral]) -> None:
         for text in texts:
             self._outbox.text((token,), text)
-            self._wake()
+        self._wake()
 
     def _is_here(self, number: int) -> bool:
         """Whether all others have heard of a change of ours, and what they said of it is here."""
-        return self._peers.confirmed(self._clock()) >= number and self._seen() >= self._reached
+        now = self._clock()
+        return self._peers.confirmed(now) >= number and self._seen() >= self._peers.reached(now)

@@ -129,7 +129,7 @@ async def membership(
     await post.start(calls.take)
     member = Membership(store, nodes, hub, redis, calls, roster)
     hub.others = member.others
-    hub.audience = redis.bus.audience
+    hub.audience = redis.bus.routes
     try:
         await redis.start()
         yield member
@@ -203,7 +203,7 @@ class Cluster:
 
     async def _expect_text(self, user_id: str) -> None:
         if user_id not in self._residents:
-            await self._member.redis.bus.audience.expects([f"user:{user_id}"])
+            await self._member.redis.bus.routes.expects([f"user:{user_id}"])
 
     async def leave(self) -> None:
         """Take nobody over any more."""

@@ -180,8 +180,8 @@ def _writer_of(token: int) -> str:
     return f"control-tower writer {token}"
 
 
-def join(connection: Connection, who: Candidate, lease_s: float = LEASE_S) -> int | Occupant:
-    """Take a seat, with a new token; return who is in the way if that can't be.
+def join(connection: Connection, who: Candidate, lease_s: float | None = None) -> int | Occupant:
+    """Take a seat for ``LEASE_S``, with a new token; return who is in the way if that can't be.
 
     Who was here under our own name was killed, as its data folder is ours. Those whose lease has
     run out are in nobody's way: one that serves alone is replaced, those that share are buried
@@ -199,6 +199,7 @@ def join(connection: Connection, who: Candidate, lease_s: float = LEASE_S) -> in
         if (other := _in_the_way(occupants(connection), who)) is not None:
             return other
         token = int(connection.execute(_NEXT_SEAT).fetchone()[0])
+        lease_s = LEASE_S if lease_s is None else lease_s
         place = (token, who.node, who.url, who.mode, int(who.runs_missions), lease_s)
         connection.execute(_JOIN, place)
         if not alone:
@@ -215,12 +216,13 @@ def _in_the_way(found: Sequence[Occupant], who: Candidate) -> Occupant | None:
     return None
 
 
-def renew(connection: Connection, token: int, lease_s: float = LEASE_S, load: int = 0) -> None:
-    """Keep the seat for another ``lease_s``.
+def renew(connection: Connection, token: int, lease_s: float | None = None, load: int = 0) -> None:
+    """Keep the seat for another ``LEASE_S``.
 
     Raises:
         SeatLost: when it is not ours any more.
     """
+    lease_s = LEASE_S if lease_s is None else lease_s
     if connection.execute(_RENEW, (lease_s, load, token)).fetchone() is None:
         raise SeatLost
 

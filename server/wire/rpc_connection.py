@@ -52,14 +52,16 @@ def connection_methods(services: Services) -> dict[str, Method]:
         filters = build_filters(params.topics, params.types, params.deltas, where)
         since = {"now": None, "start": 0}.get(str(params.since), params.since)
         with connection.attaching():
-            for topic in params.topics:
-                await check_topic(services, caller, topic)
-            return await connection.subscribe(
-                filters, since if isinstance(since, int) else None, params.epoch, ack
-            )
+            async with connection.changing_topics:
+                for topic in params.topics:
+                    await check_topic(services, caller, topic)
+                return await connection.subscribe(
+                    filters, since if isinstance(since, int) else None, params.epoch, ack
+                )
 
     async def unsubscribe(connection: Connection, params: p.UnsubscribeParams, _: Ack) -> Any:
-        return {"topics": connection.unsubscribe(params.topics)}
+        async with connection.changing_topics:
+            return {"topics": connection.unsubscribe(params.topics)}
 
     async def status(connection: Connection, _params: p.NoParams, _: Ack) -> Any:
         require_overview(connection.known_caller)

@@ -65,6 +65,8 @@ class Connection:
         connection_id: for people and logs.
         caller: who it is; None before a needed hello. Set by :meth:`admit`.
         client: what the client called itself in hello.
+        changing_topics: held by a call that does; who comes later waits, as a call may have to look
+            things up, and the last word must be the last call's.
     """
 
     __slots__ = (
@@ -80,6 +82,7 @@ class Connection:
         "_subscriber",
         "_unread",
         "caller",
+        "changing_topics",
         "client",
         "connection_id",
     )
@@ -104,6 +107,7 @@ class Connection:
         self.connection_id = f"c_{secrets.token_hex(8)}"
         self.caller = caller
         self.client: object = None
+        self.changing_topics = asyncio.Lock()
 
     # What methods may use.
 

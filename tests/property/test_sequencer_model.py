@@ -104,7 +104,7 @@ class World(RuleBasedStateMachine):
         self.tokens += 1
         self.scopes[name] = Scope("s", name, (f"{name}{self.tokens}",), "echo", "normal")
         head = len(self.log)
-        sender = Sender(self.tokens, Outbox(self.tokens, head, lambda: sender.sure))
+        sender = Sender(self.tokens, Outbox(self.tokens, head, lambda: sender.sure, lambda: 0))
         sender.reached = sender.sure = head
         sender.outbox.open()
         return sender

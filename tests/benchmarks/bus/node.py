@@ -94,7 +94,7 @@ class Node:
     async def start(self) -> None:
         """Wait for the bus."""
         if self.redis is not None:
-            self.redis.audience.joins(f"session:{SCOPE.session_id}")
+            self.redis.routes.joins(f"session:{SCOPE.session_id}")
             await self.redis.start()
             while not self.redis.connected:
                 await asyncio.sleep(0.01)
@@ -102,7 +102,7 @@ class Node:
     async def send(self, kind: str, count: int, per_s: int) -> None:
         """Send at an even pace, in ticks, as many as are due."""
         units, deltas = made(kind, count)
-        while self.redis is not None and not self.redis.audience._peers.wanting(SCOPE):
+        while self.redis is not None and not self.redis.routes._peers.wanting(SCOPE):
             await asyncio.sleep(0.01)
         began, cpu, sent = time.monotonic(), time.process_time(), 0
         while sent < count:

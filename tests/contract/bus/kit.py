@@ -146,7 +146,7 @@ class Cluster:
         )
         self.buses.append(bus)
         for topic in wants:
-            bus.audience.joins(topic)
+            bus.routes.joins(topic)
         await bus.start()
         if connected:
             await until(lambda: bus.connected)
@@ -170,7 +170,7 @@ class Cluster:
 def acquainted(buses: Sequence[RedisBus]) -> bool:
     """Whether each is connected, and knows what every other one wants."""
     return all(bus.connected for bus in buses) and all(
-        set(other.audience._peers.topics_of(one._token)) == set(one.audience._own._told)
+        set(other.routes._peers.topics_of(one._token)) == set(one.routes._own._told)
         for one in buses
         for other in buses
         if one is not other

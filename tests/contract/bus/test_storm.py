@@ -99,7 +99,7 @@ async def test_every_hub_has_every_event(harms: int) -> None:
     with own_redis() as redis, capture_logs() as logs:
         members = [Member(redis.url, log, random) for _ in range(3)]
         for member in members:
-            member.bus.audience.joins("system")
+            member.bus.routes.joins("system")
             await member.bus.start()
         work = [asyncio.create_task(member.work(over)) for member in members]
         for _ in range(harms):

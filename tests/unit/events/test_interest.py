@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.bus_messages import Interest
+from events.bus_messages import Heard, Interest
 from events.interest import LINGER_S, SILENT_S, OwnInterest, PeerInterests
 from tests.unit.events.fakes import scope_of
 
@@ -79,6 +79,19 @@ def test_who_reads_everything_needs_no_topics() -> None:
     assert rig.known
 
 
+def test_a_reader_of_everything_is_kept_when_topics_become_too_many() -> None:
+    """Whoever reads everything is not given up with what stands for many."""
+    rig = Rig(most_topics=3)
+    for number in range(3):
+        rig.own.joins(f"mission:{number}")
+    rig.own.joins("system")
+    for number in range(3):
+        rig.own.leaves(f"mission:{number}")
+    rig.wait(LINGER_S)
+    rig.wait(LINGER_S)
+    assert rig.topics == {"system"}
+
+
 def test_too_many_topics_are_everything() -> None:
     """Until they are few again."""
     rig = Rig(most_topics=3)
@@ -150,12 +163,12 @@ def test_confirmed_is_what_all_who_are_there_have_heard_of() -> None:
     assert peers.confirmed(0.0) > 10**9
     peers.hear(1, 0, 0.0)
     peers.hear(2, 0, 0.0)
-    peers.confirm(1, 5)
-    peers.confirm(1, 4)
-    peers.confirm(9, 1)
+    peers.confirm(1, Heard(5, 9))
+    peers.confirm(1, Heard(4, 10))
+    peers.confirm(9, Heard(1, 11))
     assert peers.confirmed(0.0) == 0
     peers.hear(1, 0, SILENT_S)
-    assert peers.confirmed(SILENT_S) == 5
+    assert (peers.confirmed(SILENT_S), peers.reached(SILENT_S)) == (5, 9)
     peers.change(2, Interest(1, ["system"], [], whole=False, missed=False, answer=False))
     peers.forget_silent(1_000.0)
     assert list(peers) == []
