@@ -95,6 +95,20 @@ async def test_every_node_shows_every_step_live(cluster: Cluster) -> None:
         ] == "completed"
 
 
+async def test_calls_on_topics_take_effect_in_the_order_of_asking(cluster: Cluster) -> None:
+    """Although a subscribe waits for the other nodes, and an unsubscribe for nobody."""
+    async with AsyncExitStack() as stack:
+        ws = await joined(stack, cluster.nodes[0], "tom")
+        for number, method in enumerate(("subscribe", "unsubscribe") * 3):
+            params = {"topics": ["user:tom"]}
+            call = {"jsonrpc": "2.0", "id": f"c{number}", "method": method, "params": params}
+            await ws.send(json.dumps(call))
+        replies = {
+            message["id"]: message["result"] for message in [await ws.receive() for _ in range(6)]
+        }
+        assert [replies[f"c{n}"]["topics"] for n in range(6)] == [["user:tom"], []] * 3
+
+
 async def test_a_short_text_is_whole_where_it_was_asked_for(cluster: Cluster) -> None:
     """Its home is elsewhere, and over before it could be told who reads here."""
     async with AsyncExitStack() as stack:
