@@ -15,7 +15,7 @@ A connection brings an :class:`~events.subscribers.Outlet` (its way out) and get
     hub.say(subscriber, body)                # a reply: JSON text in UTF-8, framed here
     await hub.subscribe(subscriber, filters, since, epoch, attached)
     hub.unsubscribe(subscriber, topics); hub.topics(subscriber)
-    hub.follow(subscriber, mission_id)       # implicit, until that mission's terminal event
+    hub.follow(subscriber, mission_id, user_id)  # implicit, until that mission's terminal event
     hub.offset(subscriber)                   # for ping
     hub.stuck(subscriber), hub.drained(subscriber), hub.heard(subscriber)   # from its transport
     hub.finish(subscriber)                   # before closing it: what is pending goes out
@@ -327,10 +327,10 @@ class Hub:
         self._places.detach(subscriber, topics)
         return subscriber.position.topics
 
-    def follow(self, subscriber: Subscriber, mission_id: str) -> None:
-        """Give it a mission's events from now until the terminal one; then that ends by itself."""
+    def follow(self, subscriber: Subscriber, mission_id: str, user_id: str) -> None:
+        """Give it a user's mission's events until the terminal one; then that ends by itself."""
         if not subscriber.gone:
-            self._places.follow(subscriber, mission_id)
+            self._places.follow(subscriber, mission_id, user_id)
 
     # What streams.
 

@@ -77,17 +77,16 @@ class Places:
         subscriber.calls = [call for call in left if call]
         self.settle(subscriber)
 
-    def follow(self, subscriber: Subscriber, mission_id: str) -> None:
+    def follow(self, subscriber: Subscriber, mission_id: str, user_id: str) -> None:
         """Attach a mission's topic until that mission ends, and move the subscriber."""
         topic = f"mission:{mission_id}"
         position = subscriber.position
         if topic in position:
             return
-        wanted = Filter(topic)
-        position.attach(wanted, None, self._ring.head, implicit=True)
+        position.follow(mission_id, user_id, self._ring.head)
         self._followers.setdefault(topic, {})[subscriber] = None
         if position.live and subscriber.view is not None and not subscriber.view.shared:
-            self._index.extend(subscriber.view, wanted)
+            self._index.extend(subscriber.view, Filter(topic))
         else:
             self.settle(subscriber)
 

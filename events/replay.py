@@ -66,12 +66,16 @@ doubles."""
 
 @dataclass(slots=True)
 class Attachment:
-    """A topic of a connection; see the head of this file."""
+    """A topic of a connection; see the head of this file.
+
+    ``text`` is the topic as which its text is wanted, None if it is not.
+    """
 
     filter: Filter
     after: int
     at: int
-    implicit: bool = False
+    implicit: bool
+    text: str | None
 
 
 @dataclass(slots=True, frozen=True)
@@ -169,14 +173,32 @@ class Position:
             self._prune()
         return self.live
 
-    def attach(
-        self, wanted: Filter, since: int | None, head: int, *, implicit: bool = False
-    ) -> None:
+    def attach(self, wanted: Filter, since: int | None, head: int) -> None:
         """Attach a topic, or replace its filter.
 
         ``since`` None is "now"; a topic whose replay is under way then keeps its place. The
         position must be frozen if ``since`` is below ``head``.
         """
+        self._attach(wanted, since, head, wanted.topic if wanted.wants_text else None)
+
+    def follow(self, mission_id: str, user_id: str, head: int) -> None:
+        """Attach a mission's topic, which is not attached, until it ends.
+
+        Its text is wanted as its user's: the next mission is the same user's, and who sends text
+        need not be told of each.
+        """
+        topic = f"mission:{mission_id}"
+        self._attach(Filter(topic), None, head, f"user:{user_id}", implicit=True)
+
+    def _attach(
+        self,
+        wanted: Filter,
+        since: int | None,
+        head: int,
+        text: str | None,
+        *,
+        implicit: bool = False,
+    ) -> None:
         old = self._attachments.get(wanted.topic)
         if old is None:
             start = head if since is None else since
@@ -186,15 +208,15 @@ class Position:
             self._implicit -= old.implicit
             start = reached if since is None else since
         self._implicit += implicit
-        self._attachments[wanted.topic] = Attachment(wanted, start, start, implicit)
-        self._count(wanted, old.filter if old is not None else None)
+        self._attachments[wanted.topic] = Attachment(wanted, start, start, implicit, text)
+        self._count(text, old.text if old is not None else None)
 
     def detach(self, topic: str) -> None:
         """Let a topic go. What it was told still counts for the replays under way."""
         gone = self._attachments.pop(topic, None)
         if gone is None:
             return
-        self._count(None, gone.filter)
+        self._count(None, gone.text)
         self._implicit -= gone.implicit
         told = self._former.pop(topic, [])
         if self.live:
@@ -212,7 +234,7 @@ class Position:
     def close(self) -> None:
         """Nobody reads here any more."""
         for one in self._attachments.values():
-            self._count(None, one.filter)
+            self._count(None, one.text)
         self._audience = None
 
     def due(self, offset: int, event_type: str, scope: Scope) -> bool:
@@ -261,14 +283,14 @@ class Position:
             return None
         return head if self.live else one.at
 
-    def _count(self, new: Filter | None, old: Filter | None) -> None:
+    def _count(self, new: str | None, old: str | None) -> None:
         """Tell the audience, the newcomer first: so nothing is let go that is still wanted."""
         if self._audience is None:
             return
-        if new is not None and new.wants_text:
-            self._audience.joins(new.topic)
-        if old is not None and old.wants_text:
-            self._audience.leaves(old.topic)
+        if new is not None:
+            self._audience.joins(new)
+        if old is not None:
+            self._audience.leaves(old)
 
     def _retire(self, old: Attachment, reached: int) -> None:
         """Remember what a topic was told under a filter that is replaced."""

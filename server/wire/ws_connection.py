@@ -183,7 +183,7 @@ class Connection:
 
     def follow(self, mission_id: str) -> None:
         """Give it a mission's events until the terminal one. Call it in ``committed``."""
-        self._sockets.hub.follow(self._subscriber, mission_id)
+        self._sockets.hub.follow(self._subscriber, mission_id, self.known_caller.user_id)
 
     def close(self, code: int, reason: str = "") -> None:
         """Close it behind what was said so far."""

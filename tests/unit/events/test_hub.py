@@ -133,7 +133,7 @@ def test_a_reply_said_at_commit_precedes_the_events_of_the_unit() -> None:
     sink, subscriber = rig.connect()
     event = rig.log.commit(STARTED, M1)
     rig.reply(subscriber, "submitted")
-    rig.hub.follow(subscriber, "m1")
+    rig.hub.follow(subscriber, "m1", "u1")
     rig.hub.publish([event])
     rig.turns.run()
     assert _kinds(sink) == ["submitted", 1]
@@ -143,7 +143,7 @@ def test_following_ends_with_the_mission() -> None:
     """The terminal event is the last; the connection keeps what it asked for itself."""
     rig = Rig()
     sink, subscriber = rig.watch("session:s2")
-    rig.hub.follow(subscriber, "m1")
+    rig.hub.follow(subscriber, "m1", "u1")
     rig.publish()
     rig.publish(ENDED)
     rig.turns.run()
@@ -160,7 +160,7 @@ def test_followed_missions_do_not_count_and_do_not_show() -> None:
     rig = Rig()
     _, subscriber = rig.connect()
     for number in range(150):
-        rig.hub.follow(subscriber, f"m{number}")
+        rig.hub.follow(subscriber, f"m{number}", "u1")
     rig.subscribe(subscriber, [Filter(f"session:s{number}") for number in range(100)])
     assert len(rig.hub.topics(subscriber)) == 100
     with pytest.raises(TooManyTopics):
@@ -172,7 +172,7 @@ def test_following_again_what_was_asked_for_changes_nothing() -> None:
     """An explicit topic does not end with the mission."""
     rig = Rig()
     sink, subscriber = rig.watch("mission:m1")
-    rig.hub.follow(subscriber, "m1")
+    rig.hub.follow(subscriber, "m1", "u1")
     rig.publish(ENDED)
     rig.turns.run()
     assert rig.hub.topics(subscriber) == ["mission:m1"]
@@ -183,7 +183,7 @@ def test_asking_for_a_followed_mission_makes_it_stay() -> None:
     """Subscribed to, it does not end by itself any more."""
     rig = Rig()
     _, subscriber = rig.connect()
-    rig.hub.follow(subscriber, "m1")
+    rig.hub.follow(subscriber, "m1", "u1")
     rig.subscribe(subscriber, [Filter("mission:m1")])
     rig.publish(ENDED)
     rig.turns.run()
