@@ -22,7 +22,7 @@ from events.bus_messages import Heard, Interest
 from events.topics import SYSTEM
 from events.types import Scope
 
-LINGER_S: Final = 10.0
+LINGER_S: Final = 2.0
 """How long a topic is still wanted after its last reader has left."""
 
 MOST_TOPICS: Final = 20_000
