@@ -4,11 +4,12 @@ import asyncio
 import socket
 import struct
 from collections import Counter
+from collections.abc import Coroutine
 from enum import Enum
 from random import Random
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
+
+from tests.rig.forwarder import Forwarder
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """Close at once, with a reset."""
@@ -24,7 +25,7 @@ class Fault(Enum):
     STALLED = "nothing moves for a while, then a reset"
 
 
-class Relay:
+class Relay(Forwarder):
     """Passes bytes on, late and in odd pieces, until a connection has had its share.
 
     Args:
@@ -38,50 +39,34 @@ class Relay:
     """
 
     def __init__(self, url: str, random: Random, share: tuple[int, int] = (200, 30_000)) -> None:
+        super().__init__()
         parts = urlsplit(url)
         self._to = (parts.hostname or "", parts.port or 80)
         self._random = random
         self._share = share
-        self._links: set[asyncio.Task[None]] = set()
         self.faults: Counter[Fault] = Counter()
         self.calm = False
-        self.url = ""
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
+    @property
+    def url(self) -> str:
+        """Where the server is, over this."""
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aexit__(
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._to)
+
+    def _ways(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.get_running_loop().create_task(self._carry(reader, writer))
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers = [writer]
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._to)
-            writers.append(far_writer)
-            hole = asyncio.Event()
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._down(far_reader, writer, far_writer, hole))
-                both.create_task(self._up(reader, far_writer, hole))
-        except* OSError:
-            pass  # one of them is gone, which is what all of this is about
-        finally:
-            for each in writers:
-                each.transport.abort()
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> tuple[Coroutine[None, None, None], ...]:
+        hole = asyncio.Event()
+        return (
+            self._down(far_reader, writer, far_writer, hole),
+            self._up(reader, far_writer, hole),
+        )
 
     async def _up(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hole: asyncio.Event

@@ -1,9 +1,9 @@
 """Starts over a database that goes away in the middle of them: the server waits, then serves."""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -16,6 +16,7 @@ from server import upkeep
 from server.access.auth import LOCAL
 from server.app import running
 from server.settings import load
+from tests.rig.forwarder import Forwarder
 from tests.rig.postgres import emptied_database
 
 AWAY_S = 0.6
@@ -25,7 +26,7 @@ NO_REDIS = "redis://127.0.0.1:1"
 pytestmark = pytest.mark.alone("both ways of sharing a database are started here")
 
 
-class Line:
+class Line(Forwarder):
     """The way to a PostgreSQL server. Once so many bytes have come over it, it is away.
 
     Every connection is lost then, the last one in the middle of an answer, and none is made for
@@ -37,60 +38,36 @@ class Line:
     """
 
     def __init__(self, database: str, cut_after: int | None = None) -> None:
+        super().__init__()
         self._to = conninfo_to_dict(database)
         self._left = cut_after
         self._away = False
-        self._links: set[asyncio.Task[None]] = set()
         self.carried = 0
         self.cut = False
 
     @property
     def url(self) -> str:
         """Where the database is, over this line."""
-        user, port = self._to["user"], self._server.sockets[0].getsockname()[1]
+        user = self._to["user"]
         secret = f":{self._to['password']}" if "password" in self._to else ""
-        return f"postgresql://{user}{secret}@127.0.0.1:{port}/{self._to['dbname']}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        self._lose_all()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.get_running_loop().create_task(self._carry(reader, writer))
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers = [writer]
-        try:
-            if self._away:
-                return
-            far_reader, far_writer = await self._dial()
-            writers.append(far_writer)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._up(reader, far_writer))
-                both.create_task(self._down(far_reader, writer))
-        except* OSError:
-            pass  # one of them is gone
-        finally:
-            for each in writers:
-                each.transport.abort()
+        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{self._to['dbname']}"
 
     async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._away:
+            raise ConnectionRefusedError
         host, port = str(self._to.get("host", "127.0.0.1")), self._to.get("port", 5432)
         if host.startswith("/"):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
+
+    def _ways(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> tuple[Coroutine[None, None, None], ...]:
+        return self._up(reader, far_writer), self._down(far_reader, writer)
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while heard := await reader.read(65_536):
@@ -111,14 +88,10 @@ class Line:
     def _go_away(self) -> None:
         self._left, self._away, self.cut = None, True, True
         asyncio.get_running_loop().call_later(AWAY_S, self._come_back)
-        self._lose_all()
+        self.lose_all()
 
     def _come_back(self) -> None:
         self._away = False
-
-    def _lose_all(self) -> None:
-        for link in self._links:
-            link.cancel()
 
 
 @pytest.fixture(autouse=True)
