@@ -20,7 +20,7 @@ from control_tower.ports import Ids
 from control_tower.process import Proposal
 from control_tower.public import message_json, usage_json
 from control_tower.questions import EXPIRY
-from control_tower.quota.accounts import NOTHING, WARN_AT
+from control_tower.quota.accounts import WARN_AT
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, MessageRecord, StepRecord, StepStatus
 from control_tower.schedule.admission import AGENT_MISSING, Admission
@@ -344,7 +344,8 @@ class Lifecycle:
         if p.pcb.state is State.TERMINATED:
             raise KernelBug(f"{p.pcb.pid} would end twice")
         self._stop_clock(p)
-        self._charge_held(p)
+        if (held := p.held) is not None:  # nobody will learn what its calls in flight used
+            self.users.count(p, held)
         self._cancel_questions(p, by)
         p.move(State.TERMINATED, reason or (error["code"] if error else None))
         p.edit(outcome=outcome, completed_at=p.now)
@@ -377,13 +378,6 @@ class Lifecycle:
                 )
             )
         p.then.append(lambda _: self._cancel_alarms(p))
-
-    def _charge_held(self, p: Proposal) -> None:
-        """Charge the calls in flight in full: nobody will learn what they used."""
-        used = p.held
-        if used is not None and used != NOTHING:
-            p.edit(usage=p.pcb.usage.plus(used))
-            self.users.charge(p, used)
 
     def _cancel_questions(self, p: Proposal, by: str | None) -> None:
         for interrupt_id in p.pcb.pending_interrupts:

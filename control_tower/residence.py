@@ -239,7 +239,7 @@ class Residence:
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
                 self.timers.set(Alarm(pid, WAKE, record.step), record.wake_at)
-            if record.child_pid is not None and record.kind == "join":
+            if record.child_pid is not None and record.kind == Kind.JOIN:
                 self.family.look(pid, record.child_pid)
         for question in process.interrupts.values():
             if question.expires_at is not None:

@@ -18,7 +18,7 @@ from control_tower.lifecycle import PARENT_ENDED, Lifecycle
 from control_tower.ports import ModelRequest, Models
 from control_tower.process import Process, Proposal
 from control_tower.questions import Questions
-from control_tower.quota.accounts import LIMITS, NOTHING, Account, MustWait, OverLimit, QuotaWarning
+from control_tower.quota.accounts import LIMITS, Account, MustWait, OverLimit, QuotaWarning
 from control_tower.quota.quotas import ResourceQuota, ResourceUsage, eventless
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import ProcessControlBlock
@@ -102,10 +102,7 @@ class Budget:
         Its account is charged when it is opened, which may be now.
         """
         self.find(p.pcb)
-        used = eventless(reserved)
-        if used != NOTHING:
-            p.edit(usage=p.pcb.usage.plus(used))
-            self.users.charge(p, used)
+        self.users.count(p, eventless(reserved))
 
     def carve(self, parent: ProcessControlBlock, pid: str, quota: ResourceQuota) -> ResourceQuota:
         """Open a child's own account out of its parent's; return what it got.
@@ -233,9 +230,7 @@ class Budget:
     def settle(self, p: Proposal, reserved: ResourceUsage, used: ResourceUsage) -> None:
         """Charge what was used, free what was reserved, and let waiting calls try again."""
         account = self.find(p.pcb)
-        p.edit(usage=p.pcb.usage.plus(used))
-        if used != NOTHING:
-            self.users.charge(p, used)
+        self.users.count(p, used)
         if account is not None:
             self.warn(p, account.settle(reserved, used))
         self._made_room(p)

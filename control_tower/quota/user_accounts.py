@@ -85,6 +85,12 @@ class UserAccounts:
         if missions:
             p.otherwise.append(lambda _: self._add(user_id, day, NOTHING, -missions))
 
+    def count(self, p: Proposal, used: ResourceUsage) -> None:
+        """Count what a mission used as its own, and on its user's day."""
+        if used != NOTHING:
+            p.edit(usage=p.pcb.usage.plus(used))
+            self.charge(p, used)
+
     def _add(self, user_id: str, day: str, usage: ResourceUsage, missions: int) -> None:
         known = self._days.get(user_id)
         if known is not None and known.day == day:
