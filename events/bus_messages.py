@@ -191,16 +191,13 @@ class Writing:
         else:
             self._items.append(_Text(reached, fresh, [self._row(event)]))
 
-    def reply(self, to: int, call: str, body: bytes) -> None:
-        """Add a reply."""
-        self.size_bytes += len(body) + len(call) + 16
-        self._items.append(Reply(to, call, body))
-
-    def add(self, item: Ask | Interest | Heard) -> None:
-        """Add what nodes have to say of themselves."""
-        if isinstance(item, Interest):
-            self.size_bytes += sum(map(len, item.came)) + sum(map(len, item.went))
+    def add(self, item: Reply | Ask | Interest | Heard) -> None:
+        """Add a reply, or what nodes have to say of themselves."""
         self.size_bytes += 16
+        if isinstance(item, Reply):
+            self.size_bytes += len(item.body) + len(item.call)
+        elif isinstance(item, Interest):
+            self.size_bytes += sum(map(len, item.came)) + sum(map(len, item.went))
         self._items.append(item)
 
     def finish(self, sender: int, number: int) -> bytes:

@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from events.bus_messages import PIECE_BYTES, Ask, Heard, Interest, Writing
+from events.bus_messages import PIECE_BYTES, Ask, Heard, Interest, Reply, Writing
 from events.types import Committed, Ephemeral
 
 MOST_BYTES: Final = 8 << 20
@@ -131,10 +131,7 @@ class Outbox:
     def reply(self, to: int, call: str, body: bytes) -> None:
         """Put a reply in."""
         if self._has_room(len(body)):
-            piece = self._to_all.last()
-            before = piece.size_bytes
-            piece.reply(to, call, body)
-            self._grow(self._to_all, piece, before)
+            self._add(self._to_all, Reply(to, call, body))
 
     def tell(self, item: Ask | Interest) -> None:
         """Put in what we want text of, or that we don't know what others want."""
@@ -211,7 +208,7 @@ class Outbox:
             self._to_all.closed = True
         self._reached = events[-1].offset
 
-    def _add(self, pieces: _Pieces, item: Ask | Interest | Heard) -> None:
+    def _add(self, pieces: _Pieces, item: Reply | Ask | Interest | Heard) -> None:
         piece = pieces.last()
         before = piece.size_bytes
         piece.add(item)
