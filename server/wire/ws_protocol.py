@@ -241,6 +241,8 @@ class TowerProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answer, but not a client that does not read: its pongs would pile up."""
+        if self._deaf:
+            return  # in the same segment as a fault, behind which our half is shut
         pong = b"".join(self.conn.data_to_send())
         if not self.transport.is_closing() and not self.buffered():
             self.transport.write(pong)

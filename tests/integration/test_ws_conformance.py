@@ -295,3 +295,15 @@ async def test_complete_messages_before_a_fault_still_count(client: RawClient) -
     client.send(frame(TEXT, _echo("first")), frame(3))
     code = await client.closed()
     assert code == 1002
+
+
+@pytest.mark.parametrize(
+    "fault", [frame(BINARY, b"x"), frame(TEXT, b"\xff")], ids=["bytes", "text"]
+)
+async def test_a_ping_behind_a_fault_has_no_pong(
+    client: RawClient, fault: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the same segment: our half is shut by then, and nothing can be written to it."""
+    client.send(fault, frame(PING, b"late"))
+    assert await client.closed() in {1003, 1007}
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
