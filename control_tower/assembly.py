@@ -9,6 +9,7 @@ from control_tower.execution.context import Services
 from control_tower.execution.effects import Attempts
 from control_tower.execution.runs import Runs
 from control_tower.execution.syscalls import Syscalls
+from control_tower.execution.tenure import Tenure
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
@@ -80,7 +81,7 @@ def assemble(
         admission=admission,
         lifecycle=lifecycle,
         budget=budget,
-        runner=Attempts(tools, models, store),
+        runner=Attempts(tools, models, store, Tenure(store.lease_left_s)),
         post=lambda process, change: kernel.post(process, change),
     )
     kernel = Kernel(

@@ -19,6 +19,7 @@ from control_tower.execution.canonical import sha256_hex
 from control_tower.execution.outcomes import agent_error_of, as_json
 from control_tower.execution.run import being_closed
 from control_tower.execution.syscalls import EffectEnd
+from control_tower.execution.tenure import Tenure
 from control_tower.patience import patiently
 from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
 from control_tower.quota.quotas import ResourceUsage
@@ -30,12 +31,6 @@ TOOL_CALL = ResourceUsage(tool_calls=1)
 
 _CHARGES = {Kind.TOOL: TOOL_CALL, Kind.LLM: ResourceUsage(llm_calls=1)}
 
-LEASE_NEEDED_S = 3.0
-"""What must be left of a node's lease for an effect to begin: its intent may have been committed
-just before the machine was suspended, and another node decides about it once the lease is over."""
-
-LEASE_LOOK_S = 0.1
-
 
 @dataclass(slots=True, frozen=True)
 class Attempts:
@@ -44,6 +39,7 @@ class Attempts:
     tools: Tools
     models: Models
     store: Store
+    tenure: Tenure
 
     async def make(
         self,
@@ -64,9 +60,9 @@ class Attempts:
         )
         began, task = time.perf_counter(), asyncio.current_task()
         charge = _charge_of(call)
-        await self._until_ours()
+        await self.tenure.long_enough()
         try:
-            end = await self._make(pcb, call, record, effect)
+            end = await self.tenure.drive(self._make(pcb, call, record, effect))
         except _TimedOut:
             message = f"{call.name} did not answer in time."
             end = EffectEnd(error=ToolTimeout(message), unknown=True, usage=charge)
@@ -85,11 +81,6 @@ class Attempts:
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         writes = tuple(effect.writes) if end.error is None else ()
         return replace(end, latency_ms=latency_ms, writes=writes)
-
-    async def _until_ours(self) -> None:
-        """Wait until an effect that begins now surely begins before another node takes over."""
-        while self.store.lease_left_s() < LEASE_NEEDED_S:  # noqa: ASYNC110 - a thread renews it
-            await asyncio.sleep(LEASE_LOOK_S)
 
     async def _make(
         self, pcb: ProcessControlBlock, call: Call, record: StepRecord, effect: EffectContext

@@ -46,6 +46,7 @@ class Member:
     Attributes:
         up: clients may connect to it.
         doomed: its end, as soon as it comes, is our doing.
+        asleep: it is suspended, or woke and has not ended yet.
         absence_s: how long it stays away after that.
         codes: the exit codes of the lives that are over.
     """
@@ -54,6 +55,7 @@ class Member:
         self.tower = tower
         self.up = False
         self.doomed = False
+        self.asleep = False
         self.absence_s = AGAIN_S
         self.codes: list[int] = []
 
@@ -121,6 +123,11 @@ class Cluster:
     def notice(self, what: str) -> None:
         """Faults come at their own times here."""
 
+    async def all_awake(self) -> None:
+        """Wait until nobody sleeps."""
+        while any(member.asleep for member in self.members):
+            await self._look_again()
+
     # -- lives ----------------------------------------------------------------------------
 
     def _up(self) -> Sequence[Member]:
@@ -155,7 +162,7 @@ class Cluster:
             if member.codes[-GIVE_UP:] == [1] * GIVE_UP:
                 raise AssertionError(f"a node can't start: {self.wrong[-1:]}")
             await asyncio.sleep(member.absence_s)
-            member.absence_s, member.doomed = AGAIN_S, False
+            member.absence_s, member.doomed, member.asleep = AGAIN_S, False, False
 
     def _judge_end(self, member: Member, code: int) -> None:
         if member.doomed or (self._stopping and code == 0):
@@ -198,6 +205,7 @@ class Cluster:
         victim = await self._victim()
         url, lives = victim.tower.url, len(victim.codes)
         await self._lose(victim, "asleep", signal.SIGSTOP)
+        victim.asleep = True
         deadline = time.monotonic() + BURIED_S
         while await asyncio.to_thread(self._rows, _SEATED, url) != [0]:
             if time.monotonic() > deadline:

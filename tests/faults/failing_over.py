@@ -34,6 +34,7 @@ FAULTS = ("kill", "pause", "database")
 FATAL_EXIT_CODE = 74
 BETWEEN_S = (0.5, 2.5)
 WAKE_S = 20.0
+LOOK_S = 0.05
 
 
 class Pair:
@@ -62,6 +63,7 @@ class Pair:
             for name in ("a", "b")
         ]
         self._up = asyncio.Event()
+        self._asleep = False
 
     # -- what the clients know ------------------------------------------------------------
 
@@ -72,6 +74,11 @@ class Pair:
 
     def notice(self, what: str) -> None:
         """Faults come at their own times here."""
+
+    async def all_awake(self) -> None:
+        """Wait until nobody sleeps."""
+        while self._asleep:
+            await asyncio.sleep(LOOK_S)
 
     # -- lives ----------------------------------------------------------------------------
 
@@ -95,11 +102,13 @@ class Pair:
             await asyncio.to_thread(self._database.restart)
             return
         dead = self.serving
+        self._asleep = fault == "pause"
         dead.signal(signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
         await self._take_over()
         if fault == "pause":
             dead.signal(signal.SIGCONT)
             await self._wakes_and_ends(dead)
+            self._asleep = False
         else:
             await asyncio.to_thread(dead.wait)
         dead.launch()

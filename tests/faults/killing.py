@@ -120,6 +120,9 @@ class Supervisor:
         if self._trap is not None:
             self._trap.notice(what)
 
+    async def all_awake(self) -> None:
+        """Nobody is ever asleep here."""
+
     # -- lives ----------------------------------------------------------------------------
 
     async def live(self) -> None:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 from tests.faults.line import Line, Lost
-from tests.faults.scripts import Author, approves, words_for
+from tests.faults.scripts import IN_THREAD, Author, approves, words_for
 from tests.faults.witness import TERMINAL, Event, Ledger, Sink
 from tests.integration.tower_process import Refused
 
@@ -31,6 +31,9 @@ class Place(Protocol):
 
     def notice(self, what: str) -> None:
         """Something happened at a client; a kill may be due at just that."""
+
+    async def all_awake(self) -> None:
+        """Wait until no server is suspended that may go on with what it was at."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -292,6 +295,9 @@ class Person:
 
     async def _answer(self, question: dict[str, Any], pid: str) -> None:
         await asyncio.sleep(self._shared.random.uniform(0, 0.3))
+        if question["kind"] == "unknown_outcome" and question.get("tool") in IN_THREAD:
+            # A careful person looks for traces only when who began it can leave none any more.
+            await self._shared.place.all_awake()
         method, params = self._answer_to(question)
         said = {"interrupt": question["interrupt_id"], "method": method} | params
         if await self._try_to(method, **params) is not None:

@@ -15,6 +15,9 @@ Script = list[list[Any]]
 ONCE = ("charge", "charge_in_thread", "book", "refund")
 """What must not run twice without a person saying so."""
 
+IN_THREAD = ("charge_in_thread",)
+"""What a node that wakes in the middle of it can't hold."""
+
 ACTS = (*ONCE, "notify", "look_up")
 ASKS = ("ask", "confirm")
 REST = ("sleep", "instant", "emit", "file", "artifact", "llm", "history")

@@ -27,6 +27,9 @@ class Nowhere:
         """Never asked for."""
         raise AssertionError
 
+    async def all_awake(self) -> None:
+        """Nobody is ever asleep here."""
+
     def notice(self, what: str) -> None:
         """Nothing is killed."""
 
