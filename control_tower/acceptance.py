@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from control_tower.commands import Ack, Caller, Submission
+from control_tower.ending import Ending
 from control_tower.errors import Busy, Conflict, NotFound, Unavailable
 from control_tower.kernel import Kernel, unavailable
-from control_tower.lifecycle import DEADLINE, LOOK, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Store
 from control_tower.process import Proposal
@@ -22,7 +22,7 @@ from control_tower.schedule.admission import Admission
 from control_tower.sight import require_writer
 from control_tower.states import Outcome, State
 from control_tower.submission import Submissions
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import (
     Commit,
     KeyTaken,
@@ -46,7 +46,7 @@ class Acceptance:
     memory: Memory
     admission: Admission
     submissions: Submissions
-    lifecycle: Lifecycle
+    ending: Ending
     kernel: Kernel
     residence: Residence
 
@@ -123,16 +123,16 @@ class Acceptance:
     def _give_way(self, by: str, p: Proposal) -> None:
         if p.pcb.state is not State.TERMINATED:
             reason = "interrupted by a newer mission"
-            self.lifecycle.finish(p, Outcome.CANCELLED, reason=reason, by=by)
+            self.ending.finish(p, Outcome.CANCELLED, reason=reason, by=by)
 
     def _set_alarms(self, p: Proposal) -> None:
         pcb, timers = p.pcb, self.timers
         if pcb.deadline_at is not None:
             deadline_at = pcb.deadline_at
-            p.then.append(lambda _: timers.set(Alarm(pcb.pid, DEADLINE, ""), deadline_at))
+            p.then.append(lambda _: timers.set(Alarm(pcb.pid, Due.DEADLINE, ""), deadline_at))
         if pcb.start_at is not None and pcb.state is State.BLOCKED:
             start_at = pcb.start_at
-            p.then.append(lambda _: timers.set(Alarm(pcb.pid, LOOK, ""), start_at))
+            p.then.append(lambda _: timers.set(Alarm(pcb.pid, Due.LOOK, ""), start_at))
 
 
 def remember(

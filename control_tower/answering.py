@@ -19,9 +19,9 @@ from control_tower.commands import (
     QuotaIncrease,
     Submission,
 )
+from control_tower.ending import Ending
 from control_tower.errors import Conflict, InvalidParams
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import InterruptQuery, Store
 from control_tower.process import Proposal
@@ -47,7 +47,7 @@ class Answering:
     sight: Sight
     memory: Memory
     submissions: Submissions
-    lifecycle: Lifecycle
+    ending: Ending
     questions: Questions
     budget: Budget
     kernel: Kernel
@@ -135,7 +135,7 @@ class Answering:
             return question
         if isinstance(answer, DecisionAnswer) and answer.decision == "extend":
             self._extend(p, question, answer.quota or QuotaIncrease())
-        over_quota = self.lifecycle.over_quota
+        over_quota = self.ending.over_quota
         answered = self.questions.answer(p, question, answer, by, over_quota)
         p.process.resumed_by = ("answered", interrupt_id, by)
         return answered

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from control_tower.acceptance import Acceptance
 from control_tower.answering import Answering
+from control_tower.ending import Ending
 from control_tower.execution.children import Family
 from control_tower.execution.context import Services
 from control_tower.execution.effects import Attempts
@@ -19,6 +20,7 @@ from control_tower.questions import Questions
 from control_tower.quota.budget import Budget
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.residence import Residence
+from control_tower.running_time import RunningTime
 from control_tower.schedule.admission import Admission
 from control_tower.schedule.ready_queue import ReadyQueue
 from control_tower.schedule.session_gate import SessionGate
@@ -36,6 +38,7 @@ class Assembly:
     timers: Timers
     admission: Admission
     lifecycle: Lifecycle
+    ending: Ending
     budget: Budget
     memory: Memory
     kernel: Kernel
@@ -67,9 +70,11 @@ def assemble(
     admission = Admission(SessionGate(), queue)
     questions = Questions(ids, limits, timers, tools)
     users = UserAccounts(store, limits)
-    lifecycle = Lifecycle(ids, node, timers, admission, users)
+    running_time = RunningTime(timers)
+    lifecycle = Lifecycle(node, admission, running_time)
+    ending = Ending(ids, timers, users, running_time)
     budget = Budget(
-        models, questions, lifecycle, users, lambda process, call: runs.draw_again(process, call)
+        models, questions, ending, users, lambda process, call: runs.draw_again(process, call)
     )
     memory = Memory(store, budget, lambda process: kernel.touch(process))
     runs = Runs(
@@ -80,6 +85,7 @@ def assemble(
         memory=memory,
         admission=admission,
         lifecycle=lifecycle,
+        ending=ending,
         budget=budget,
         runner=Attempts(tools, models, store, Tenure(store.lease_left_s)),
         post=lambda process, change: kernel.post(process, change),
@@ -100,7 +106,7 @@ def assemble(
     submissions = Submissions(catalog, clock, ids, admission, lifecycle, users)
     syscalls = runs.syscalls = Syscalls(tools, questions, timers, runs)
     family = runs.children = Family(
-        catalog, store, budget, lifecycle, submissions, timers, memory, kernel
+        catalog, store, budget, ending, submissions, timers, memory, kernel
     )
     residence = Residence(
         store=store,
@@ -111,6 +117,8 @@ def assemble(
         kernel=kernel,
         users=users,
         lifecycle=lifecycle,
+        ending=ending,
+        running_time=running_time,
         questions=questions,
         syscalls=syscalls,
         family=family,
@@ -119,14 +127,15 @@ def assemble(
     )
     sight = Sight(store, memory)
     acceptance = Acceptance(
-        store, timers, memory, admission, submissions, lifecycle, kernel, residence
+        store, timers, memory, admission, submissions, ending, kernel, residence
     )
-    answering = Answering(store, sight, memory, submissions, lifecycle, questions, budget, kernel)
+    answering = Answering(store, sight, memory, submissions, ending, questions, budget, kernel)
     return Assembly(
         store=store,
         timers=timers,
         admission=admission,
         lifecycle=lifecycle,
+        ending=ending,
         budget=budget,
         memory=memory,
         kernel=kernel,

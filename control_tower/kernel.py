@@ -6,7 +6,7 @@ effect's end, an answer, an alarm, a command, is a change in that inbox, so noth
 and nothing overtakes.
 
 The kernel is a shell. What a change means is decided in :mod:`control_tower.execution.syscalls`,
-:mod:`control_tower.questions`, :mod:`control_tower.lifecycle` and
+:mod:`control_tower.questions`, :mod:`control_tower.lifecycle`, :mod:`control_tower.ending` and
 :mod:`control_tower.schedule.admission`; programs are :mod:`control_tower.execution.runs`', coming
 into memory is :mod:`control_tower.memory`'s.
 """
@@ -23,7 +23,7 @@ from control_tower.acknowledgement import Acknowledgement
 from control_tower.errors import Refusal, Unavailable
 from control_tower.execution.calls import Kind
 from control_tower.execution.runs import Runs
-from control_tower.lifecycle import BROKEN, PARK, Lifecycle
+from control_tower.lifecycle import BROKEN, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Clock, Store
 from control_tower.process import Change, Process, Proposal
@@ -31,7 +31,7 @@ from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import StepRecord, StepStatus
 from control_tower.schedule.admission import ADMISSION_CAUSES, Admission
 from control_tower.states import State
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import ChangeFailed, Commit, StoreFailed, UnitRefused
 
 log = structlog.get_logger()
@@ -275,7 +275,7 @@ class Kernel:
         """A mission at rest was looked at or changed: it stays in memory for a while."""
         if process.pcb.state in AT_REST:
             when = self.clock.now() + self.park_after_s
-            self.timers.set(Alarm(process.pid, PARK, ""), when)
+            self.timers.set(Alarm(process.pid, Due.PARK, ""), when)
 
     def park(self, process: Process) -> None:
         """Let a mission that has long been at rest out of memory; its alarms stay."""

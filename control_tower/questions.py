@@ -34,12 +34,9 @@ from control_tower.records import (
     StepRecord,
     StepStatus,
 )
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import InsertToolCall
 from events.payloads import InterruptExpired, InterruptResolved, JsonObject
-
-EXPIRY = "expiry"
-"""The alarm of a question that nobody answered in time."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -183,7 +180,7 @@ class Questions:
 
     def _set_alarm(self, p: Proposal, question: InterruptRecord) -> None:
         if question.expires_at is not None:
-            alarm, when = Alarm(p.pcb.pid, EXPIRY, question.interrupt_id), question.expires_at
+            alarm, when = Alarm(p.pcb.pid, Due.EXPIRY, question.interrupt_id), question.expires_at
             p.then.append(lambda _: self.timers.set(alarm, when))
 
     def answer(
@@ -324,7 +321,7 @@ class Questions:
         p.then.append(lambda _: self.tools.refused(record.name, why))
 
     def _cancel_alarm(self, p: Proposal, question: InterruptRecord) -> None:
-        alarm = Alarm(p.pcb.pid, EXPIRY, question.interrupt_id)
+        alarm = Alarm(p.pcb.pid, Due.EXPIRY, question.interrupt_id)
         p.then.append(lambda _: self.timers.cancel(alarm))
 
 

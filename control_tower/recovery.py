@@ -15,14 +15,14 @@ import msgspec
 
 from control_tower.execution.children import Family
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import CHILD, DEADLINE, LOOK, Lifecycle
+from control_tower.lifecycle import CHILD, Lifecycle
 from control_tower.patience import patiently
 from control_tower.ports import Catalog
 from control_tower.process import Process, scope_of
 from control_tower.records import ProcessControlBlock
 from control_tower.schedule.admission import AGENT_MISSING, SESSION_BUSY
 from control_tower.states import State
-from control_tower.timers import Alarm
+from control_tower.timers import Alarm, Due
 from control_tower.unit import SaveMission, Unit
 
 PAGE = 500
@@ -109,7 +109,7 @@ class Recovery:
             if len(pcb.lineage) > 1:
                 found.lineages.append(pcb.lineage)
             if pcb.deadline_at is not None:
-                self.kernel.timers.set(Alarm(pcb.pid, DEADLINE, ""), pcb.deadline_at)
+                self.kernel.timers.set(Alarm(pcb.pid, Due.DEADLINE, ""), pcb.deadline_at)
             if pcb.state is State.RUNNING:
                 ready = msgspec.structs.replace(pcb, state=State.READY, state_reason="restart")
                 unit.writes.append(SaveMission(ready))
@@ -141,9 +141,9 @@ class Recovery:
             pcb.state is State.BLOCKED and pcb.state_reason == CHILD
         ):
             # A child may have ended without its parent having been told, or room been made.
-            timers.set(Alarm(pcb.pid, LOOK, ""), self.kernel.clock.now())
+            timers.set(Alarm(pcb.pid, Due.LOOK, ""), self.kernel.clock.now())
         elif pcb.alarm_at is not None:
-            timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
+            timers.set(Alarm(pcb.pid, Due.LOOK, ""), pcb.alarm_at)
 
     def _admit(self, process: Process) -> None:
         self.kernel.post(process, self.lifecycle.admitted)

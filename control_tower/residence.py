@@ -12,23 +12,25 @@ from functools import partial
 
 import msgspec
 
+from control_tower.ending import Ending
 from control_tower.errors import NotFound
 from control_tower.execution.calls import Kind
 from control_tower.execution.children import Family
-from control_tower.execution.syscalls import WAKE, Syscalls
+from control_tower.execution.syscalls import Syscalls
 from control_tower.kernel import Kernel
-from control_tower.lifecycle import BREAKER, CHILD, LOOK, PARK, Lifecycle
+from control_tower.lifecycle import BREAKER, CHILD, Lifecycle
 from control_tower.memory import Memory
 from control_tower.ports import Catalog, Clock, Store
 from control_tower.process import Process, Proposal, scope_of
-from control_tower.questions import EXPIRY, Questions
+from control_tower.questions import Questions
 from control_tower.quota.budget import Budget
 from control_tower.quota.user_accounts import UserAccounts
 from control_tower.records import InterruptStatus, ProcessControlBlock
 from control_tower.recovery import Recovery
+from control_tower.running_time import RunningTime
 from control_tower.schedule.admission import SESSION_BUSY, START_AT
 from control_tower.states import Outcome, State
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.watchdog import Watchdog
 from events.payloads import JsonObject
 
@@ -59,6 +61,8 @@ class Residence:
     memory: Memory
     kernel: Kernel
     lifecycle: Lifecycle
+    ending: Ending
+    running_time: RunningTime
     questions: Questions
     syscalls: Syscalls
     family: Family
@@ -130,11 +134,11 @@ class Residence:
         self.budget.rested(pcb)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
-                self.timers.cancel(Alarm(pcb.pid, WAKE, record.step))
+                self.timers.cancel(Alarm(pcb.pid, Due.WAKE, record.step))
         for interrupt_id in process.interrupts:
-            self.timers.cancel(Alarm(pcb.pid, EXPIRY, interrupt_id))
+            self.timers.cancel(Alarm(pcb.pid, Due.EXPIRY, interrupt_id))
         if pcb.alarm_at is not None:
-            self.timers.set(Alarm(pcb.pid, LOOK, ""), pcb.alarm_at)
+            self.timers.set(Alarm(pcb.pid, Due.LOOK, ""), pcb.alarm_at)
 
     def rested_as(self, pcb: ProcessControlBlock) -> None:
         """Keep what memory keeps of a mission at rest."""
@@ -167,7 +171,7 @@ class Residence:
 
     def ring(self, alarm: Alarm) -> None:
         """An alarm rang: see to its mission."""
-        if alarm.what == PARK:
+        if alarm.what == Due.PARK:
             process = self.memory.processes.get(alarm.pid)
             if process is not None:
                 self.kernel.park(process)
@@ -175,7 +179,7 @@ class Residence:
         self.memory.with_process(alarm.pid, lambda process: self._rung(process, alarm))
 
     def _rung(self, process: Process, alarm: Alarm) -> None:
-        if alarm.what == LOOK:
+        if alarm.what == Due.LOOK:
             self._look(process)
             return
 
@@ -190,7 +194,7 @@ class Residence:
 
         def hurry(process: Process) -> None:
             for step in self.syscalls.held_by_breaker(process, tool):
-                self.timers.set(Alarm(process.pid, WAKE, step), self.clock.now())
+                self.timers.set(Alarm(process.pid, Due.WAKE, step), self.clock.now())
 
         for process in self.memory.processes.values():
             hurry(process)
@@ -200,17 +204,17 @@ class Residence:
 
     def _see_to(self, p: Proposal, alarm: Alarm) -> None:
         match alarm.what:
-            case "wake":
+            case Due.WAKE:
                 p.process.resumed_by = ("slept", None, None)
                 self.syscalls.woke(p, alarm.subject)
-            case "expiry":
+            case Due.EXPIRY:
                 self._expire(p, alarm.subject)
-            case "deadline":
+            case Due.DEADLINE:
                 self._time_out(p, "The deadline has passed.")
-            case "runtime_warning":
-                self.lifecycle.warn_of_time(p)
-            case "runtime" if p.pcb.state is State.RUNNING:
-                if not self.lifecycle.may_run_on(p):
+            case Due.RUNTIME_WARNING:
+                self.running_time.warn(p)
+            case Due.RUNTIME if p.pcb.state is State.RUNNING:
+                if not self.running_time.may_go_on(p):
                     self._time_out(p, "Its running time is used up.")
 
     def _expire(self, p: Proposal, interrupt_id: str) -> None:
@@ -218,11 +222,11 @@ class Residence:
         if question is None or question.status is not InterruptStatus.PENDING:
             return
         p.process.resumed_by = ("expired", interrupt_id, None)
-        self.questions.expire(p, question, self.lifecycle.over_quota)
+        self.questions.expire(p, question, self.ending.over_quota)
 
     def _time_out(self, p: Proposal, message: str) -> None:
         error = {"code": "timed_out", "message": message}
-        self.lifecycle.finish(p, Outcome.TIMED_OUT, error=error)
+        self.ending.finish(p, Outcome.TIMED_OUT, error=error)
 
     def _look(self, process: Process) -> None:
         """Set a loaded mission's own alarms again; those that are due ring at once."""
@@ -230,7 +234,7 @@ class Residence:
         pcb = process.pcb
         if pcb.started_at is None and pcb.state_reason == START_AT:
             if pcb.start_at is not None and pcb.start_at > now:
-                self.timers.set(Alarm(pid, LOOK, ""), pcb.start_at)
+                self.timers.set(Alarm(pid, Due.LOOK, ""), pcb.start_at)
             else:
                 self.kernel.post(process, self.lifecycle.admitted)
             return
@@ -238,12 +242,12 @@ class Residence:
             self.kernel.post(process, self._seek_room)
         for record in process.journal.open.values() if process.journal else ():
             if record.wake_at is not None:
-                self.timers.set(Alarm(pid, WAKE, record.step), record.wake_at)
+                self.timers.set(Alarm(pid, Due.WAKE, record.step), record.wake_at)
             if record.child_pid is not None and record.kind == Kind.JOIN:
                 self.family.look(pid, record.child_pid)
         for question in process.interrupts.values():
             if question.expires_at is not None:
-                self.timers.set(Alarm(pid, EXPIRY, question.interrupt_id), question.expires_at)
+                self.timers.set(Alarm(pid, Due.EXPIRY, question.interrupt_id), question.expires_at)
 
     def _seek_room(self, p: Proposal) -> None:
         """Let a program that waited for no child's end make the call again that lacked room."""

@@ -4,12 +4,31 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from control_tower.ports import Clock
 
 LONGEST_WAIT_S = 3600.0
 """A loop timer is set no further ahead, so that a wall clock that is set is noticed."""
+
+
+class Due:
+    """Why an alarm rings, as :attr:`Alarm.what`."""
+
+    WAKE: Final = "wake"
+    """A call's sleep is over, or a breaker lets a trial through; about its step."""
+    EXPIRY: Final = "expiry"
+    """Nobody answered an interrupt in time; about it."""
+    DEADLINE: Final = "deadline"
+    """The mission must have ended."""
+    RUNTIME: Final = "runtime"
+    """The quota's running time is used up."""
+    RUNTIME_WARNING: Final = "runtime_warning"
+    """Most of it is."""
+    PARK: Final = "park"
+    """The mission has rested for long enough to leave memory."""
+    LOOK: Final = "look"
+    """A mission that is not in memory has something due, or may start."""
 
 
 class Alarm(NamedTuple):

@@ -154,7 +154,7 @@ class Tower:
         def change(p: Proposal) -> None:
             if p.pcb.state is not State.TERMINATED:
                 why = reason or "cancelled"
-                self._a.lifecycle.finish(p, Outcome.CANCELLED, reason=why, by=caller.user_id)
+                self._a.ending.finish(p, Outcome.CANCELLED, reason=why, by=caller.user_id)
 
         return await self._change_mission(caller, pid, change, ack, ended_is_fine=True)
 

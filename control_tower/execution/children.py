@@ -6,11 +6,11 @@ from typing import Protocol
 
 import msgspec
 
+from control_tower.ending import PARENT_ENDED, Ending
 from control_tower.errors import AgentError, ChildFailed, ToolInvalid
 from control_tower.execution.calls import Call, Kind, Spawn
 from control_tower.execution.journal import Journal
 from control_tower.execution.outcomes import complete, fail, new_record
-from control_tower.lifecycle import DEADLINE, PARENT_ENDED, Lifecycle
 from control_tower.memory import Memory
 from control_tower.patience import patiently
 from control_tower.ports import Catalog, Store
@@ -20,7 +20,7 @@ from control_tower.quota.quotas import ResourceUsage
 from control_tower.records import ProcessControlBlock, StepRecord, StepStatus
 from control_tower.states import Outcome, State
 from control_tower.submission import Submissions
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import Commit
 
 
@@ -41,7 +41,7 @@ class Family:
     catalog: Catalog
     store: Store
     budget: Budget
-    lifecycle: Lifecycle
+    ending: Ending
     submissions: Submissions
     timers: Timers
     memory: Memory
@@ -79,7 +79,7 @@ class Family:
 
     def _enter(self, child: ProcessControlBlock, _: Commit) -> None:
         if child.deadline_at is not None:
-            self.timers.set(Alarm(child.pid, DEADLINE, ""), child.deadline_at)
+            self.timers.set(Alarm(child.pid, Due.DEADLINE, ""), child.deadline_at)
         self.host.enter(Process(child, scope_of(child), Journal()))
 
     def look(self, pid: str, child_pid: str) -> None:
@@ -129,7 +129,7 @@ class Family:
 
         def change(p: Proposal) -> None:
             if p.pcb.state is not State.TERMINATED:
-                self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
+                self.ending.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
 
         self.host.post(process, change)
 

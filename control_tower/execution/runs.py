@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from control_tower.ending import Ending
 from control_tower.execution.calls import Call, Spawn
 from control_tower.execution.context import Context, Services
 from control_tower.execution.journal import Divergence, Journal
@@ -58,6 +59,7 @@ class Runs:
     memory: Memory
     admission: Admission
     lifecycle: Lifecycle
+    ending: Ending
     budget: Budget
     runner: EffectRunner
     post: Callable[[Process, Change], None]
@@ -125,7 +127,7 @@ class Runs:
 
     def run_cut(self, run: Run, step: str) -> None:
         """A call was cancelled by something other than the tower."""
-        self._from_run(run, partial(self.lifecycle.cut_from_outside, step))
+        self._from_run(run, partial(self.ending.cut_from_outside, step))
 
     def went_quiet(self, run: Run) -> None:
         """A branch has ended, and all others wait: an empty change looks at the state."""
@@ -174,7 +176,7 @@ class Runs:
         if p.pcb.state is not State.RUNNING:
             p.process.held.append(partial(self._ended, result, error))
             return
-        self.lifecycle.ended(p, result, error)
+        self.ending.ended(p, result, error)
 
     def _diverged(self, run: Run, divergence: Divergence, p: Proposal) -> None:
         process = p.process

@@ -41,13 +41,10 @@ from control_tower.questions import Questions
 from control_tower.quota.accounts import NOTHING
 from control_tower.quota.quotas import ResourceUsage
 from control_tower.records import FileRecord, StepRecord, StepStatus
-from control_tower.timers import Alarm, Timers
+from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import Commit, InsertToolCall, SaveArtifact, Write
 from events.payloads import ArtifactCreated
 from events.types import Json, draft_fields
-
-WAKE = "wake"
-"""The alarm of a sleep."""
 
 RETRY_DELAYS_S = (0.2, 1.0, 5.0)
 """Pauses before the second, third and each further attempt of an idempotent tool or a model."""
@@ -222,7 +219,7 @@ class Syscalls:
         )
         p.save_step(held)
         p.edit(current_step=record.step)
-        alarm = Alarm(p.pcb.pid, WAKE, record.step)
+        alarm = Alarm(p.pcb.pid, Due.WAKE, record.step)
 
         def wait(_: Commit) -> None:
             now = self.timers.clock.now()
@@ -294,7 +291,7 @@ class Syscalls:
         self._wake_at(p, call.step, wake_at)
 
     def _wake_at(self, p: Proposal, step: str, wake_at: float) -> None:
-        alarm = Alarm(p.pcb.pid, WAKE, step)
+        alarm = Alarm(p.pcb.pid, Due.WAKE, step)
         p.then.append(lambda _: self.timers.set(alarm, wake_at))
 
     def woke(self, p: Proposal, step: str) -> None:

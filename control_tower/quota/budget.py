@@ -13,8 +13,8 @@ import msgspec
 
 from control_tower import errors
 from control_tower.commands import QuotaIncrease
+from control_tower.ending import PARENT_ENDED, Ending
 from control_tower.execution.calls import Call, FunctionCall, Kind
-from control_tower.lifecycle import PARENT_ENDED, Lifecycle
 from control_tower.ports import ModelRequest, Models
 from control_tower.process import Process, Proposal
 from control_tower.questions import Questions
@@ -38,7 +38,7 @@ class Budget:
 
     models: Models
     questions: Questions
-    lifecycle: Lifecycle
+    ending: Ending
     users: UserAccounts
     retry: Callable[[Process, Call], None]
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Budget:
         wanted = self.price(call)
         account = self.find(p.pcb)
         if account is None:
-            self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
+            self.ending.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
             return None
         verdict = account.reserve(wanted)
         if isinstance(verdict, OverLimit):
@@ -183,7 +183,7 @@ class Budget:
         """
         account = self.find(p.pcb)
         if account is None:
-            self.lifecycle.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
+            self.ending.finish(p, Outcome.CANCELLED, reason=PARENT_ENDED)
             return False
         verdict = account.reserve(SPEECH)
         if isinstance(verdict, OverLimit):
@@ -223,7 +223,7 @@ class Budget:
         if p.pcb.quota.on_limit == "fail":
             message = f"The quota of {over.limit:g} {over.resource} is used up."
             error = {"code": "quota_exceeded", "message": message}
-            self.lifecycle.finish(p, Outcome.QUOTA_EXCEEDED, error=error)
+            self.ending.finish(p, Outcome.QUOTA_EXCEEDED, error=error)
         else:
             self.questions.exhausted(p, call, over.resource, over.used, over.limit)
 

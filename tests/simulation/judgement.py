@@ -5,13 +5,13 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from control_tower.ending import _text_and_value
 from control_tower.errors import AgentError
 from control_tower.execution.calls import Call
 from control_tower.execution.context import Context, Services
 from control_tower.execution.journal import Divergence, Journal
 from control_tower.execution.outcomes import as_json
 from control_tower.execution.run import Run
-from control_tower.lifecycle import _text_and_value
 from control_tower.records import InterruptStatus, ProcessControlBlock, StepStatus
 from control_tower.states import Outcome, State
 from control_tower.store import InlineStore
