@@ -50,7 +50,8 @@ from agents.result import Result
 from agents.runtime import MissionRuntime, create_mission_runtime
 from agents.secret import Secret
 from agents.tool_context import ToolContext
-from control_tower.execution.context import Child, Context, Decision, Message, Reply, ToolRequest
+from control_tower.execution.context import Child, Context
+from control_tower.execution.results import Decision, Message, Reply, ToolRequest
 
 __all__ = [
     "AgentCatalog",

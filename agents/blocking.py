@@ -17,7 +17,8 @@ from agents.errors import Parked
 from agents.threads import AGENT_THREADS
 
 if TYPE_CHECKING:
-    from control_tower.execution.context import Child, Context, Decision
+    from control_tower.execution.context import Child, Context
+    from control_tower.execution.results import Decision
     from control_tower.ports import Profile
     from control_tower.quota.quotas import ResourceQuota
     from events.payloads import JsonObject

@@ -16,7 +16,8 @@ from agents.registry import Registry
 from agents.tool_spec import ToolSpec
 
 if TYPE_CHECKING:
-    from control_tower.execution.context import Context, Reply, ToolRequest
+    from control_tower.execution.context import Context
+    from control_tower.execution.results import Reply, ToolRequest
     from events.payloads import JsonObject
 
 MAX_HISTORY = 20

@@ -34,6 +34,7 @@ from control_tower.execution.calls import (
     Spawn,
     check_step_name,
 )
+from control_tower.execution.results import Decision, Message, Reply
 from control_tower.execution.run import Run
 from control_tower.ports import Clock, Models, Profile, Tools
 from control_tower.quota.quotas import ResourceQuota
@@ -43,44 +44,6 @@ from events.types import Json
 
 PIECE_CHARACTERS = 32 * 1024
 """The most text that is streamed in one event: 192 KiB, if JSON spells every character out."""
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """A person's answer to ``confirm``. ``arguments`` are the details as they approved them."""
-
-    approved: bool
-    message: str | None = None
-    arguments: JsonObject = {}
-
-
-class ToolRequest(msgspec.Struct, frozen=True):
-    """A tool call that a model asks for.
-
-    Attributes:
-        malformed: what it wrote as arguments, where that is no JSON object; they are ``{}`` then.
-    """
-
-    id: str
-    name: str
-    arguments: JsonObject
-    malformed: str | None = None
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """One turn of a model."""
-
-    text: str = ""
-    tool_calls: list[ToolRequest] = []
-    model: str = ""
-    finish_reason: str = "stop"
-
-
-class Message(msgspec.Struct, frozen=True):
-    """A message of the session. ``role`` is ``user`` or ``assistant``."""
-
-    role: str
-    content: str
-    created_at: str
 
 
 @dataclass(slots=True, frozen=True)

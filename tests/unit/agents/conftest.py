@@ -17,7 +17,7 @@ from agents.llm.table import ModelTable
 from agents.registry import Registry
 from control_tower.errors import AgentError, ClarificationExpired, ToolRefused
 from control_tower.execution.calls import FunctionCall, Kind, Spent
-from control_tower.execution.context import Decision, Message, Reply
+from control_tower.execution.results import Decision, Message, Reply
 from control_tower.ports import EffectContext, Profile, ToolPlan
 from control_tower.records import FileRecord
 from control_tower.unit import DeleteFile, SaveFile, Write

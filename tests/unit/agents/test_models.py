@@ -11,7 +11,7 @@ from agents.llm.mock import SIGN, MockProvider
 from agents.llm.provider import AskedCall, ProviderRequest, ProviderTurn
 from agents.llm.table import DEFAULT_OUTPUT_TOKENS, ModelTable
 from agents.registry import Registry
-from control_tower.execution.context import Reply
+from control_tower.execution.results import Reply
 from control_tower.ports import EffectContext
 
 ASK = [{"role": "user", "content": "hi there"}]

@@ -11,7 +11,7 @@ from agents.llm.mock import MockProvider
 from agents.llm.provider import AskedCall, ProviderTurn
 from agents.llm.table import ModelTable
 from agents.registry import Registry
-from control_tower.execution.context import Message
+from control_tower.execution.results import Message
 from control_tower.ports import Profile
 
 

@@ -13,7 +13,7 @@ from agents.llm.library import wire_name
 from agents.llm.remote import RemoteProvider, remote_providers
 from agents.llm.table import ModelTable
 from agents.registry import Registry
-from control_tower.execution.context import Reply
+from control_tower.execution.results import Reply
 from control_tower.ports import EffectContext
 from tests.rig.model_api import KEY, Answer, ModelApi, Raw, Refusal, Said, serving
 
