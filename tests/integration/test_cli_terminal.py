@@ -3,10 +3,12 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -18,6 +20,20 @@ PATIENCE_S = 30.0
 CTRL_C = b"\x03"
 CTRL_D = b"\x04"
 PROMPT = "approve? yes/[no] "
+
+
+@contextmanager
+def _heard_by_children(number: signal.Signals) -> Iterator[None]:
+    """Let processes that begin here be ended by a signal, even if this one ignores it.
+
+    What a shell runs in the background ignores Ctrl-C, and all that descends from it: these tests,
+    perhaps, but nothing that a person starts at a terminal.
+    """
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class Terminal:
@@ -34,16 +50,17 @@ class Terminal:
         self._deadline = time.monotonic() + PATIENCE_S
         self._screen, keyboard = pty.openpty()
         self._keyboard: int | None = keyboard
-        # The first terminal that the leader of a new session opens sends it Ctrl-C's signal.
-        self._process = subprocess.Popen(
-            [
-                *("/bin/sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(keyboard)),
-                *(sys.executable, "-m", "server", *arguments),
-            ],
-            cwd=folder,
-            env=environ,
-            start_new_session=True,
-        )
+        with _heard_by_children(signal.SIGINT):
+            # The first terminal that the leader of a new session opens sends it Ctrl-C's signal.
+            self._process = subprocess.Popen(
+                [
+                    *("/bin/sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(keyboard)),
+                    *(sys.executable, "-m", "server", *arguments),
+                ],
+                cwd=folder,
+                env=environ,
+                start_new_session=True,
+            )
 
     def until(self, text: str) -> None:
         """Read until something is shown that was not shown before."""
