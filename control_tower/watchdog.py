@@ -44,6 +44,7 @@ class Watchdog:
 
     seen: deque[Blocking] = field(default_factory=lambda: deque(maxlen=20))
     _stop: threading.Event = field(default_factory=threading.Event)
+    _alive: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -55,20 +56,23 @@ class Watchdog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching; an answer that the loop still owes is not waited for."""
         self._stop.set()
+        self._alive.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
             self._thread = None
 
     def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
         while not self._stop.wait(ASK_EVERY_S):
-            alive = threading.Event()
+            alive = self._alive = threading.Event()
+            if self._stop.is_set():
+                return  # it was another event that stop() has set
             try:
                 loop.call_soon_threadsafe(alive.set)
             except RuntimeError:
                 return  # the loop is closed
-            if not alive.wait(PATIENCE_S):
+            if not alive.wait(PATIENCE_S) and not self._stop.is_set():
                 self._name(loop, ident, alive)
 
     def _name(self, loop: asyncio.AbstractEventLoop, ident: int, alive: threading.Event) -> None:
