@@ -12,8 +12,11 @@ from control_tower.store.seat import transaction
 from control_tower.store.statements import Connection
 
 _HOME = "SELECT token FROM homes WHERE user_id = %s"
-_NEW = "INSERT INTO homes (user_id, token) VALUES (%s, 0) ON CONFLICT DO NOTHING"
-_LOCK = "SELECT token FROM homes WHERE user_id = %s FOR UPDATE"
+# Locks a row that is there. One statement: between two, an adoption could let the row go.
+_LOCK = """
+    INSERT INTO homes (user_id, token) VALUES (%s, 0)
+    ON CONFLICT (user_id) DO UPDATE SET token = homes.token RETURNING token
+"""
 # Statements of their own behind the lock: they see the seats as they are by then.
 _SEATED = "SELECT 1 FROM nodes WHERE token = %s"
 _MOVE = "UPDATE homes SET token = %s WHERE user_id = %s"
@@ -47,7 +50,6 @@ def home(connection: Connection, user_id: str) -> int | None:
 def claim(connection: Connection, user_id: str, token: int) -> int:
     """Make ``token`` a user's home, unless theirs has a seat; return whose home it is then."""
     with transaction(connection):
-        connection.execute(_NEW, (user_id,))
         present = int(connection.execute(_LOCK, (user_id,)).fetchone()[0])
         if present == token or connection.execute(_SEATED, (present,)).fetchone() is not None:
             return present

@@ -214,6 +214,24 @@ async def test_a_home_is_claimed_once_and_stays_while_its_node_lives(
         assert await nodes_of(second).claim("bob", second.token) == second.token
 
 
+async def test_a_home_that_is_let_go_while_it_is_claimed_is_claimed_anew(
+    database: str, tmp_path: Path
+) -> None:
+    """An adoption removes the row that the claim waits for."""
+    held_up = "SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    async with sharing(database, tmp_path / "a") as store:
+        with closing(connect(database)) as adopter:
+            adopter.execute("INSERT INTO homes (user_id, token) VALUES ('alice', 0)")
+            adopter.execute("BEGIN")
+            adopter.execute("SELECT user_id FROM homes FOR UPDATE")
+            claim = asyncio.create_task(nodes_of(store).claim("alice", store.token))
+            await until(lambda: adopter.execute(held_up).fetchone() is not None)
+            adopter.execute("DELETE FROM homes")
+            adopter.execute("COMMIT")
+            assert await claim == store.token
+            assert await nodes_of(store).home("alice") == store.token
+
+
 async def test_users_with_live_missions_are_adopted_and_others_let_go(
     database: str, tmp_path: Path
 ) -> None:
