@@ -1,4 +1,8 @@
-"""Adoption: users whose node is gone come home to one that lives; their missions go on there."""
+"""Adoption: users whose node is gone come home to one that lives; their missions go on there.
+
+Where a user is at home is the database's word, and who is here is memory's. After each round they
+are compared, so nobody whose homecoming was cut in the middle is forgotten.
+"""
 
 import asyncio
 
@@ -44,3 +48,5 @@ class Adoption(Background):
     async def _adopt_all(self) -> None:
         while adopted := await self._residents.adopt(BATCH):
             log.info("adoption.adopted", users=adopted)
+        if found := await self._residents.take_in_left_out():
+            log.warning("adoption.found", users=found)

@@ -1,6 +1,6 @@
 """What the cluster needs of the database and of the bus, as Protocols."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -52,8 +52,11 @@ class Nodes(Protocol):
         """Take over users of nodes that are gone, at most so many, and return them.
 
         Empty: nobody is left to be adopted. Users without live missions are let go instead: their
-        next command finds them a home.
+        next command finds them a home. When the answer is lost they are ours all the same.
         """
+
+    async def left_out(self, here: Container[str]) -> list[str]:
+        """Return users at home with us who have live missions and are not ``here``."""
 
 
 Letter: TypeAlias = Callable[[int, bytes], None]

@@ -76,6 +76,26 @@ class Residents:
         await self.take_in(adopted)
         return len(adopted)
 
+    async def take_in_left_out(self) -> int:
+        """Take in users who are at home here and were not restored; return how many.
+
+        Their home has moved and the answer was lost, or whoever had it moved is gone, or their
+        restoring failed. Each alone: one who can't be restored keeps out nobody else.
+
+        Raises:
+            ExceptionGroup: why some could not be restored; the others are here.
+        """
+        left_out = await patiently(lambda: self._nodes.left_out(self._here))
+        failures: list[Exception] = []
+        for user_id in left_out:
+            try:
+                await self.take_in([user_id])
+            except Exception as error:  # noqa: BLE001  # raised behind the last of them
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("some users could not be restored", failures)
+        return len(left_out)
+
     async def close(self) -> None:
         """Restore nobody any more."""
         coming = set(self._coming.values())

@@ -1,12 +1,15 @@
 """The cluster as the database has it: ``cluster.ports.Nodes`` for a tower that shares one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from control_tower.cluster.ports import Node
 from control_tower.store import homes
 from control_tower.store.readers import Readers
 from control_tower.store.seat import Occupant
+
+PAGE = 1000
+"""Users looked through between two turns of the event loop."""
 
 
 def _ignore_head(_: int) -> None:
@@ -79,6 +82,17 @@ class DatabaseNodes:
         if adopted:
             self.forget_cached()
         return adopted
+
+    async def left_out(self, here: Container[str]) -> list[str]:
+        """Return users at home with us who have live missions and are not ``here``."""
+        found: list[str] = []
+        after = ""
+        while page := await self.readers.run(homes.at_work, self.token, after, PAGE):
+            found += [user_id for user_id in page if user_id not in here]
+            after = page[-1]
+        if found:
+            self.forget_cached()
+        return found
 
 
 def _node(occupant: Occupant) -> Node:

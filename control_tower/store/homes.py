@@ -34,6 +34,14 @@ _ADOPT = """
         )
     RETURNING user_id
 """
+_AT_WORK = """
+    SELECT user_id FROM homes
+    WHERE token = %s AND user_id > %s AND EXISTS (
+        SELECT 1 FROM users JOIN missions ON missions.user_no = users.no
+        WHERE users.user_id = homes.user_id AND missions.outcome IS NULL
+    )
+    ORDER BY user_id LIMIT %s
+"""
 _LET_GO = """
     DELETE FROM homes
     WHERE user_id IN (SELECT jsonb_array_elements_text(%s::jsonb))
@@ -61,7 +69,7 @@ def adopt(connection: Connection, token: int, most: int) -> list[str]:
     """Move homes that are gone to ``token``, at most so many; return whose.
 
     Users without live missions are let go: their next command finds them a home. Towers that do
-    this at once share the users among themselves.
+    this at once share the users among themselves. Those of a lost answer are in :func:`at_work`.
     """
     while True:
         with transaction(connection):
@@ -73,6 +81,11 @@ def adopt(connection: Connection, token: int, most: int) -> list[str]:
             connection.execute(_LET_GO, (listed,))
         if adopted:
             return [row[0] for row in adopted]
+
+
+def at_work(connection: Connection, token: int, after: str, most: int) -> list[str]:
+    """Return a page of users at home with ``token`` who have live missions, by id."""
+    return [row[0] for row in connection.execute(_AT_WORK, (token, after, most)).fetchall()]
 
 
 def _listed(user_ids: Sequence[str]) -> str:

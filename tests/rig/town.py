@@ -1,7 +1,7 @@
 """Nodes of one process over one store, in virtual time: what is between them can be broken."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -95,6 +95,13 @@ class TownNodes:
         adopted = [user_id for user_id in orphans if user_id in live][:most]
         homes.update(dict.fromkeys(adopted, self.token))
         return adopted
+
+    async def left_out(self, here: Container[str]) -> list[str]:
+        """See ``Nodes``."""
+        await self._reach()
+        at_work = self.town.live_users()
+        ours = [each for each, token in self.town.homes.items() if token == self.token]
+        return [user_id for user_id in ours if user_id in at_work and user_id not in here]
 
     async def _reach(self) -> None:
         await asyncio.sleep(0.001)

@@ -17,12 +17,13 @@ class Movers:
         self.asked: list[list[str]] = []
         self.free = asyncio.Event()
         self.breaks = False
+        self.broken: set[str] = set()
 
     async def restore(self, user_ids: Sequence[str]) -> None:
         """Restore them."""
         self.asked.append(list(user_ids))
         await self.free.wait()
-        if self.breaks:
+        if self.breaks or self.broken.intersection(user_ids):
             raise RuntimeError("a bug")
 
 
@@ -98,3 +99,22 @@ async def test_without_the_database_nobody_knows_who_is_at_home() -> None:
     assert await residents.has("alice")
     with pytest.raises(Unavailable):
         await residents.has("bob")
+
+
+async def test_who_is_at_home_and_was_never_restored_is_found() -> None:
+    """Only they, if they have anything running; one who can't be restored keeps out nobody else."""
+    movers = Movers()
+    users = {"alice": 1, "bob": 1, "carol": 1, "dora": 1, "ellen": 2}
+    town = Town(homes=users, live_users=lambda: {"alice", "bob", "carol", "ellen"})
+    residents = Residents(TownNodes(town, 1), movers.restore)
+    movers.free.set()
+    await residents.take_in(["bob"])
+    movers.broken.add("alice")
+    with pytest.raises(ExceptionGroup):
+        await residents.take_in_left_out()
+    assert movers.asked == [["bob"], ["alice"], ["carol"]]
+    assert "carol" in residents
+    movers.broken.clear()
+    assert await residents.take_in_left_out() == 1
+    assert "alice" in residents
+    assert await residents.take_in_left_out() == 0

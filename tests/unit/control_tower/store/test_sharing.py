@@ -4,18 +4,22 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from control_tower.store import SeatTaken, lease, seat
+from control_tower.store import SeatTaken, database_nodes, lease, seat
 from control_tower.store.database_nodes import DatabaseNodes
-from control_tower.store.postgres import connect
+from control_tower.store.postgres import connect, meaning_of
 from control_tower.store.postgres_store import PostgresStore
+from control_tower.store.readers import ThreadReaders
 from control_tower.store.seat import Candidate
+from control_tower.store.statements import Connection, Cursor
 from control_tower.unit import (
     Commit,
     InsertMessage,
@@ -255,6 +259,63 @@ async def test_users_with_live_missions_are_adopted_and_others_let_go(
         assert await nodes_of(second).adopt(10) == ["alice"]
         assert await nodes_of(second).home("alice") == second.token
         assert await nodes_of(second).home("bob") is None
+
+
+async def test_who_is_at_home_and_at_work_is_told_page_by_page(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those who are here; not who has nothing running, and nobody else's users."""
+    monkeypatch.setattr(database_nodes, "PAGE", 2)
+    users = [f"user {number}" for number in range(5)]
+    async with (
+        sharing(database, tmp_path / "a") as first,
+        sharing(database, tmp_path / "b") as other,
+    ):
+        nodes = nodes_of(first)
+        for number, user_id in enumerate(users):
+            await commit(first, *founding(mission(f"m_{number}", f"s_{number}", user_id)))
+            await nodes.claim(user_id, (other if number == 1 else first).token)
+        await nodes.claim("idle", first.token)
+        assert await nodes.left_out(set()) == [users[0], *users[2:]]
+        assert await nodes.left_out({users[0], users[3]}) == [users[2], users[4]]
+        assert await nodes_of(other).left_out({users[1]}) == []
+
+
+class _Deafened:
+    """A connection that is lost behind its first COMMIT: it is done, and nobody hears of it."""
+
+    def __init__(self, connection: Connection, lost: list[str]) -> None:
+        self._connection = connection
+        self._lost = lost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> Cursor:
+        """See ``Connection``."""
+        done = self._connection.execute(statement, parameters)
+        if statement == "COMMIT" and not self._lost:
+            self._lost.append(statement)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return done
+
+
+async def test_users_whose_adoption_was_not_answered_are_not_forgotten(
+    database: str, tmp_path: Path
+) -> None:
+    """Made again it finds no orphans, for they are ours; so it is asked who was left out."""
+    async with sharing(database, tmp_path / "b") as second:
+        async with sharing(database, tmp_path / "a") as first:
+            await commit(first, *founding(mission()))
+            await nodes_of(first).claim("alice", first.token)
+        lost: list[str] = []
+        readers = ThreadReaders(lambda: _Deafened(connect(database), lost), meaning_of, 1)
+        nodes = DatabaseNodes(second.token, readers, lambda: None)
+        assert await nodes.adopt(10) == []
+        assert lost
+        assert await nodes.home("alice") == second.token
+        assert await nodes.left_out(set()) == ["alice"]
+        readers.close()
 
 
 async def test_a_tower_that_sleeps_is_buried_and_writes_nothing_when_it_wakes(
