@@ -28,7 +28,14 @@ from agents.tool_context import Search, ToolContext
 from agents.tool_spec import ToolSpec
 from agents.witness import Sighting, Witness
 from agents.workspace import Files, Workspace
-from control_tower.errors import AgentError, BreakerOpen, ToolFailed, ToolInvalid, agent_error
+from control_tower.errors import (
+    AgentError,
+    BreakerOpen,
+    QuotaExceeded,
+    ToolFailed,
+    ToolInvalid,
+    agent_error,
+)
 from control_tower.ports import Clock, EffectContext, ToolPlan
 from events.payloads import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from events.times import rfc3339
@@ -39,6 +46,10 @@ log = structlog.get_logger()
 MAX_ERROR_CHARACTERS = 2_000
 CLOCK_TOLERANCE = 0.98
 """A cut this near to the time-out is the time-out: the wall clock is not the timer's."""
+
+THE_TOWERS_OWN = (BreakerOpen, QuotaExceeded)
+"""What only the tower can say. A tool that was called has acted, and whose breaker was open was
+not: its call would be made again. And a mission ends with its quota, where nobody catches it."""
 
 
 def _unheard(_: object) -> None:
@@ -267,7 +278,7 @@ def _cancelled_from_outside() -> bool:
 
 def _outcome(raised: BaseException, attempt: _Attempt) -> AgentError:
     """Return what the program gets for what a tool raised; the log gets the traceback."""
-    if isinstance(raised, AgentError):
+    if isinstance(raised, AgentError) and not isinstance(raised, THE_TOWERS_OWN):
         message = _said(raised.message, attempt)
         if message == raised.message:
             return raised

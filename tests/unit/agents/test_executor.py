@@ -11,6 +11,7 @@ from agents.breaker import FAILURES, OPEN_S, BreakerState
 from agents.errors import (
     BreakerOpen,
     Parked,
+    QuotaExceeded,
     ToolDeclined,
     ToolFailed,
     ToolInvalid,
@@ -172,6 +173,8 @@ async def test_a_plain_tool_streams_through_the_loop(
         (ToolFailed("mine"), ToolFailed, "mine"),
         (ToolDeclined("not this"), ToolDeclined, "not this"),
         (ToolRefused("no"), ToolRefused, "no"),
+        (BreakerOpen("the printer's"), ToolFailed, "BreakerOpen: the printer's"),
+        (QuotaExceeded("the bank's"), ToolFailed, "QuotaExceeded: the bank's"),
     ],
 )
 async def test_what_a_tool_raises_is_the_calls_outcome(
@@ -183,7 +186,7 @@ async def test_what_a_tool_raises_is_the_calls_outcome(
     error: type[Exception],
     said: str,
 ) -> None:
-    """Ours as it is; anything else as ToolFailed with class and message."""
+    """A tool's errors as they are; anything else as ToolFailed with class and message."""
 
     async def fail() -> None:
         """Fail."""

@@ -9,6 +9,7 @@ import pytest
 
 from agents.blocking import BlockingContext
 from agents.catalog import AgentCatalog
+from agents.errors import BreakerOpen
 from agents.executor import Executor
 from agents.llm.mock import MockProvider
 from agents.llm.table import ModelTable
@@ -254,6 +255,29 @@ async def test_built_in_agents_replay_to_the_same_result(
     assert (await island.ended(again))["result"] == first
     repeated = [(s.kind, s.name, s.call_sha256) for s in await island.store.steps(again)]
     assert repeated == calls
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_a_tool_that_acts_and_says_that_a_breaker_is_open_is_called_once(
+    island: Island, registry: Registry, *, idempotent: bool
+) -> None:
+    """Only the tower's own breaker has turned a call away."""
+    acts: list[str] = []
+
+    @registry.tool("write", idempotent=idempotent)
+    async def pay(label: str) -> None:
+        """Pay, and print a receipt."""
+        acts.append(label)
+        raise BreakerOpen("the printer's breaker is open")
+
+    @registry.agent("payer")
+    async def payer(ctx: Context) -> object:
+        return await ctx.tool(pay, label="invoice 7")
+
+    mission = await island.ended(await island.submit("go", "payer"))
+    assert mission["error"]["code"] == "tool_failed"
+    assert "the printer's breaker is open" in mission["error"]["message"]
+    assert acts == ["invoice 7"]
 
 
 async def test_a_result_with_text_and_data(island: Island, registry: Registry) -> None:
