@@ -53,7 +53,7 @@ class ErasingStore(Committer, Protocol):
         """Return a session."""
 
     async def live_missions_of(self, session_id: str) -> list[str]:
-        """Return missions of a session that have not ended."""
+        """Return missions of a session that have not ended, parents before their children."""
 
     async def sessions_of(self, user_id: str) -> list[str]:
         """Return sessions of a user, whatever became of them."""
@@ -294,7 +294,11 @@ def _session(session_id: str) -> str:
 async def cancel_all(
     store: ErasingStore, cancel: Callable[[str], Awaitable[object]], session_id: str
 ) -> None:
-    """Cancel the missions of a session until none is left; ``cancel`` takes a mission's id."""
+    """Cancel the missions of a session until none is left; ``cancel`` takes a mission's id.
+
+    Where the session's user has just come home none of them is in memory. One that is told of its
+    child's end would come into it, and go on: so parents end first.
+    """
     while pids := await patiently(partial(store.live_missions_of, session_id)):
         for pid in pids:
             # Committed an instant ago, it may not be in the kernel's memory yet, or not any more;

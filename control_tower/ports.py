@@ -103,7 +103,10 @@ class Store(Protocol):
     async def live_missions_of_users(
         self, user_ids: Sequence[str], after: str | None, limit: int
     ) -> list[ProcessControlBlock]:
-        """Return a page of these users' missions without an outcome, by pid."""
+        """Return a page of these users' missions without an outcome, by pid, for recovery.
+
+        Those of a session or a user whose erasure has begun are left out: they are to be removed.
+        """
 
     async def steps(self, pid: str) -> list[StepRecord]:
         """Return a mission's journal in the order in which calls were first recorded."""

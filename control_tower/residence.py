@@ -92,6 +92,7 @@ class Residence:
         """Restore the live missions of users whose tower is gone, as a start would.
 
         What runs here goes on meanwhile. Nothing may be asked for these users before it returns.
+        What is being erased stays in the database: it is only loaded to be cancelled.
         """
         await self._recovery().recover(partial(self.store.live_missions_of_users, user_ids))
         self.kernel.fill()

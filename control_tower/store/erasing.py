@@ -202,12 +202,13 @@ _LIVE = Query(
     select(missions.c.pid)
     .join(sessions, sessions.c.no == missions.c.session_no)
     .where(sessions.c.session_id == bindparam("of_session"), missions.c.outcome.is_(None))
+    .order_by(missions.c.no)
     .limit(ROWS)
 )
 
 
 def live_missions(connection: Connection, session_id: str) -> list[str]:
-    """Return missions of a session that have not ended."""
+    """Return missions of a session that have not ended, parents before their children."""
     return [pid for (pid,) in _LIVE.all(connection, of_session=session_id)]
 
 

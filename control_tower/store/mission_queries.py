@@ -11,7 +11,7 @@ from control_tower.records import InterruptRecord, ProcessControlBlock, StepReco
 from control_tower.store import numbers
 from control_tower.store.numbers import filtered, scoped
 from control_tower.store.statements import Connection, Query, one_of
-from control_tower.store.tables import interrupts, missions, steps, users
+from control_tower.store.tables import interrupts, missions, sessions, steps, users
 
 _decode_mission = msgspec.json.Decoder(ProcessControlBlock).decode
 _decode_step = msgspec.json.Decoder(StepRecord).decode
@@ -27,8 +27,11 @@ _LIVE = Query(
 _LIVE_OF_USERS = Query(
     select(missions.c.record)
     .join(users, users.c.no == missions.c.user_no)
+    .join(sessions, sessions.c.no == missions.c.session_no)
     .where(
         one_of(users.c.user_id, "user_ids"),
+        users.c.erased_at.is_(None),
+        sessions.c.erased_at.is_(None),
         missions.c.outcome.is_(None),
         missions.c.pid > bindparam("after"),
     )
@@ -88,7 +91,7 @@ def live_missions(
 def live_missions_of_users(
     connection: Connection, user_ids: Sequence[str], after: str | None, limit: int
 ) -> list[ProcessControlBlock]:
-    """Return a page of some users' missions without an outcome, by pid."""
+    """Return a page of some users' missions without an outcome, by pid; not what is erased."""
     listed = msgspec.json.encode(user_ids).decode()
     rows = _LIVE_OF_USERS.all(connection, user_ids=listed, after=after or "", most=limit)
     return [_decode_mission(record) for (record,) in rows]

@@ -83,7 +83,7 @@ class Reading(Tending):
     async def live_missions_of_users(
         self, user_ids: Sequence[str], after: str | None, limit: int
     ) -> list[ProcessControlBlock]:
-        """Return a page of some users' missions without an outcome, by pid."""
+        """Return a page of some users' missions without an outcome, by pid; not what is erased."""
         return await self._readers.run(
             mission_queries.live_missions_of_users, user_ids, after, limit
         )

@@ -19,6 +19,8 @@ from control_tower.unit import (
     InsertMessage,
     InsertMission,
     InsertSession,
+    MarkSession,
+    MarkUser,
     SaveArtifact,
     SaveFile,
     SaveInterrupt,
@@ -138,6 +140,18 @@ async def test_live_missions_of_some_users_come_by_pid_for_adoption(store: Store
     assert [pcb.pid for pcb in await store.live_missions_of_users(["bob"], None, 9)] == ["m_3"]
     await commit(store, SaveMission(ended))
     assert await store.live_missions_of_users(["bob"], None, 9) == []
+
+
+async def test_what_is_being_erased_is_not_adopted(store: StoreAndLog) -> None:
+    """Neither a marked session's missions nor a marked user's; they are there to be cancelled."""
+    await _three_sessions_of_missions(store)
+    await commit(store, InsertMission(mission("m_5", "s_2", "alice")))
+    both = ["alice", "bob"]
+    await commit(store, MarkSession("s_1", 200.0))
+    assert [pcb.pid for pcb in await store.live_missions_of_users(both, None, 9)] == ["m_3", "m_5"]
+    await commit(store, MarkUser("bob", 200.0))
+    assert [pcb.pid for pcb in await store.live_missions_of_users(both, None, 9)] == ["m_5"]
+    assert await store.live_missions_of("s_1") == ["m_1", "m_4"]
 
 
 @pytest.mark.parametrize(

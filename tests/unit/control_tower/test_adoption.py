@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from control_tower.commands import ClarificationAnswer, Submission
+from control_tower.committing import committed
+from control_tower.erasure import Eraser, cancel_all
 from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
 from control_tower.tower import Tower
+from control_tower.unit import MarkSession, Unit
 from events.types import Committed, Ephemeral
 from tests.rig.tower import ALICE, BOB, OPERATOR, Ledger, World, kill
 
@@ -268,5 +271,54 @@ def test_a_users_queue_is_counted_where_they_are_at_home() -> None:
         await world.pass_on("alice")
         refused = await asyncio.gather(world.submit(session_id=session_id), return_exceptions=True)
         assert "2 of 2 queued missions" in str(refused[0])
+
+    world.run(scenario)
+
+
+@pytest.mark.parametrize("waits", ["sleeps", "works", "joins", "works beside"])
+def test_what_is_being_erased_is_not_gone_on_with(waits: str) -> None:
+    """Its tower died behind the mark; who finishes the erasure need not hurry, and runs none."""
+    world = Pair()
+    runs: list[tuple[str, int]] = []
+
+    async def child(ctx: Context) -> None:
+        runs.append((ctx.session_id, world.lives))
+        await ctx.step("long", world.once, 5, idempotent=True)
+
+    async def main(ctx: Context) -> None:
+        runs.append((ctx.session_id, world.lives))
+        if waits == "sleeps":
+            await ctx.sleep(5)
+        if waits in ("joins", "works beside"):
+            spawned = await ctx.spawn("child", "wait")
+            if waits == "joins":
+                await spawned.result()
+        await ctx.step("long", world.once, 5, idempotent=True)
+
+    world.agent(main)
+    world.agent(child, "child")
+
+    async def cancel(pid: str) -> None:
+        await world.tower.cancel(OPERATOR, pid)
+
+    async def scenario() -> None:
+        session_id = (await world.tower.mission(ALICE, await world.submit()))["session_id"]
+        await world.submit(session_id=session_id)
+        goes_on = await world.submit()
+        await asyncio.sleep(1)
+        await committed(world.store, Unit(writes=[MarkSession(session_id, world.clock.now())]))
+        await world.pass_on("alice")
+        await world.ended(goes_on, 60)
+        eraser = Eraser(
+            world.store, world.clock, stop=lambda each: cancel_all(world.store, cancel, each)
+        )
+        await eraser.session_erased(session_id)
+        await eraser.close()
+        await asyncio.sleep(60)
+        assert (session_id, 1) in runs
+        assert (session_id, 2) not in runs
+        assert await world.store.session(session_id) is None
+        assert await world.store.live_missions(None, 9) == []
+        assert not world.tower.parts.memory.processes
 
     world.run(scenario)

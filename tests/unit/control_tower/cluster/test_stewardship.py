@@ -43,7 +43,7 @@ class Stewarded(Village):
 
 
 def test_an_erasure_that_a_kill_cut_is_finished_where_its_user_comes_home() -> None:
-    """Its mission is restored, cancelled, and removed with the rest."""
+    """Its mission is cancelled there, and removed with the rest."""
     world = Stewarded()
 
     async def scenario() -> None:
