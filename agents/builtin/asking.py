@@ -77,7 +77,8 @@ def _listed(options: tuple[str, ...]) -> str:
 
 def _turned(text: str) -> str:
     """Return ``text`` as said to the other: my becomes your."""
-    return _PRONOUN.sub(lambda found: _PRONOUNS[found.group().lower()], text)
+    # To a pattern that ignores case the Turkish capital I with a dot is an i, too; it is no pronoun.
+    return _PRONOUN.sub(lambda found: _PRONOUNS.get(found[0].lower(), found[0]), text)
 
 
 def _ended(sentence: str) -> str:

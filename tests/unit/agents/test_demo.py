@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.builtin.asking import question_about
@@ -153,6 +153,7 @@ def test_questions_are_natural(about: str, question: str, said: str | None) -> N
 
 
 @given(st.text(), st.text())
+@example("İ", "")
 def test_any_question_can_be_asked_and_answered(about: str, reply: str) -> None:
     """The reply is in the answer; options come in two or more."""
     asked = question_about(about)
