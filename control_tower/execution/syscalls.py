@@ -182,12 +182,16 @@ class Syscalls:
             )
 
     def _attempt(self, p: Proposal, call: Call, record: StepRecord, delay_s: float = 0.0) -> None:
-        """Commit the intent of an attempt; the effect starts behind it."""
+        """Commit the intent of an attempt; the effect starts behind it.
+
+        What may be made again starts at once, which is harmless if the intent is refused.
+        """
         if self._held_by_breaker(p, call, record):
             return
         reserved = self.effects.may_draw(p, call)
         if reserved is None:
             return
+        at_once = call.repeatable and _rests_on_what_is_committed(p, call)
         record = msgspec.structs.replace(
             record, status=StepStatus.STARTED, reserved=reserved, started_at=p.now
         )
@@ -196,8 +200,7 @@ class Syscalls:
             say_started(p, record)
         process = p.process
         process.begun.add(call.step)
-        if call.repeatable:
-            # Harmless if the intent is refused; begins while the intent is on its way.
+        if at_once:
             self.effects.start_effect(process, call, record, delay_s)
         else:
             p.then.append(lambda _: self.effects.start_effect(process, call, record, delay_s))
@@ -339,6 +342,16 @@ class Syscalls:
             )
         )
         complete(p, new_record(p, call, StepStatus.STARTED), None, event=event)
+
+
+def _rests_on_what_is_committed(p: Proposal, call: Call) -> bool:
+    """Whether a call would be the same, and allowed, if what is proposed beside it were lost.
+
+    Its arguments may hold a time or an id that no journal has yet; and an approval of it, or the
+    failure behind which it is tried again, may be part of the same unit.
+    """
+    run = p.process.run
+    return call.step not in p.steps and not (run is not None and run.instants)
 
 
 def _breaker_was_open(call: Call, end: EffectEnd) -> bool:
