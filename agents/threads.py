@@ -13,6 +13,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from control_tower.execution.tenure import call_in_thread
+
 T = TypeVar("T")
 
 IDLE_S = 10.0
@@ -98,7 +100,7 @@ class _Job:
     def run(self) -> tuple[Any, BaseException | None]:
         """Run the function, in the thread; return what it returned or raised."""
         try:
-            return self._context.run(self._function), None
+            return self._context.run(call_in_thread, self._function), None
         except BaseException as raised:  # noqa: BLE001 - its outcome, Parked included
             return None, raised
 

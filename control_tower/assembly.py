@@ -10,7 +10,6 @@ from control_tower.execution.context import Services
 from control_tower.execution.effects import Attempts
 from control_tower.execution.runs import Runs
 from control_tower.execution.syscalls import Syscalls
-from control_tower.execution.tenure import Tenure
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
@@ -87,7 +86,7 @@ def assemble(
         lifecycle=lifecycle,
         ending=ending,
         budget=budget,
-        runner=Attempts(tools, models, store, Tenure(store.lease_left_s)),
+        runner=Attempts(tools, models, store),
         post=lambda process, change: kernel.post(process, change),
     )
     kernel = Kernel(

@@ -77,7 +77,7 @@ def _listed(options: tuple[str, ...]) -> str:
 
 def _turned(text: str) -> str:
     """Return ``text`` as said to the other: my becomes your."""
-    # To a pattern that ignores case the Turkish capital I with a dot is an i, too; it is no pronoun.
+    # Where case is ignored the Turkish capital I with a dot is an i, too, and no pronoun.
     return _PRONOUN.sub(lambda found: _PRONOUNS.get(found[0].lower(), found[0]), text)
 
 

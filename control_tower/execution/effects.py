@@ -19,7 +19,7 @@ from control_tower.execution.canonical import sha256_hex
 from control_tower.execution.outcomes import agent_error_of, as_json
 from control_tower.execution.run import being_closed
 from control_tower.execution.syscalls import EffectEnd
-from control_tower.execution.tenure import Tenure
+from control_tower.execution.tenure import Hold, call_in_thread
 from control_tower.patience import patiently
 from control_tower.ports import EffectContext, ModelRequest, Models, Store, ToolPlan, Tools
 from control_tower.quota.quotas import ResourceUsage
@@ -39,7 +39,6 @@ class Attempts:
     tools: Tools
     models: Models
     store: Store
-    tenure: Tenure
 
     async def make(
         self,
@@ -47,8 +46,9 @@ class Attempts:
         call: Call,
         record: StepRecord,
         delta: Callable[[str], None],
+        wanted: Callable[[], bool],
     ) -> EffectEnd:
-        """Make one attempt and return how it ended. Raises only CancelledError."""
+        """Make one attempt and return how it ended; see ``runs.EffectRunner``."""
         effect = EffectContext(
             pid=pcb.pid,
             session_id=pcb.session_id,
@@ -60,9 +60,10 @@ class Attempts:
         )
         began, task = time.perf_counter(), asyncio.current_task()
         charge = _charge_of(call)
-        await self.tenure.long_enough()
+        hold = Hold(self.store.lease_left_s, wanted)
+        await hold.begin()
         try:
-            end = await self.tenure.drive(self._make(pcb, call, record, effect))
+            end = await hold.make(self._make(pcb, call, record, effect))
         except _TimedOut:
             message = f"{call.name} did not answer in time."
             end = EffectEnd(error=ToolTimeout(message), unknown=True, usage=charge)
@@ -170,7 +171,9 @@ async def _call_function(request: FunctionCall) -> object:
     if inspect.iscoroutinefunction(request.function):
         awaited: Awaitable[object] = request.function(*request.args)
         return await awaited
-    result: object = await asyncio.to_thread(request.function, *request.args)
+    result: object = await asyncio.to_thread(
+        call_in_thread, partial(request.function, *request.args)
+    )
     return await result if inspect.isawaitable(result) else result
 
 

@@ -40,9 +40,17 @@ class EffectRunner(Protocol):
     """Makes attempts of effects; see :mod:`control_tower.execution.effects`."""
 
     async def make(
-        self, pcb: ProcessControlBlock, call: Call, record: StepRecord, delta: Callable[[str], None]
+        self,
+        pcb: ProcessControlBlock,
+        call: Call,
+        record: StepRecord,
+        delta: Callable[[str], None],
+        wanted: Callable[[], bool],
     ) -> EffectEnd:
-        """Make one attempt and return how it ended. Raises only CancelledError."""
+        """Make one attempt and return how it ended. Raises only CancelledError.
+
+        ``wanted`` returns False once the attempt has been given up.
+        """
 
 
 @dataclass(slots=True)
@@ -225,16 +233,19 @@ class Runs:
     ) -> None:
         task, at = asyncio.current_task(), 0
 
+        def wanted() -> bool:
+            return process.effects.get(call.step) is task
+
         def delta(text: str) -> None:
             nonlocal at
             here, at = at, at + len(text)
-            if text and process.effects.get(call.step) is task:
+            if text and wanted():
                 self.publish_delta(process, call.step, record.attempt, here, text)
 
         if delay_s:
             await asyncio.sleep(delay_s)
-        end = await self.runner.make(process.pcb, call, record, delta)
-        if process.effects.get(call.step) is task:
+        end = await self.runner.make(process.pcb, call, record, delta, wanted)
+        if wanted():
             del process.effects[call.step]
             self.post(process, partial(self._effect_ended, call, end))
 

@@ -6,15 +6,18 @@ for something goes on only while any is. A machine that was suspended in the mid
 wake long after somebody else made that call again; it finds its seat lost, and ends, before the
 call's code runs on. One whose database was merely away goes on when it has renewed its lease.
 
-What a call has handed to a thread or to a task of its own can't be held so.
+That holds for a call's coroutine, for the tasks that it makes, and for what it hands to a thread
+until the thread begins with it. What a thread is in the middle of can't be held.
 """
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -23,31 +26,61 @@ NEEDED_S = 3.0
 before the machine was suspended, and another node decides about it once the lease is over."""
 
 LOOK_S = 0.1
-CANCEL_S = 3.0
-"""How long a cancellation is held at most. A node that was replaced is gone by then; one that ends
-while its database is away must not wait for that."""
 
 
 @dataclass(slots=True, frozen=True)
-class Tenure:
-    """``left_s`` returns for how long this process surely is the only one that acts, in seconds."""
+class Hold:
+    """What holds one attempt of a call.
+
+    Attributes:
+        left_s: returns for how long this process surely is the only one that acts, in seconds.
+        wanted: returns whether the attempt is still to be made. What the tower itself has ended is
+            not held: it cleans up.
+    """
 
     left_s: Callable[[], float]
+    wanted: Callable[[], bool]
 
-    async def long_enough(self) -> None:
+    @property
+    def endless(self) -> bool:
+        """Whether nothing will ever be held: the process shares its store with nobody."""
+        return math.isinf(self.left_s())
+
+    async def begin(self) -> None:
         """Wait until what begins now surely begins before another node can take over."""
         while self.left_s() < NEEDED_S:  # noqa: ASYNC110 - a thread renews it
             await asyncio.sleep(LOOK_S)
 
+    def begin_in_thread(self) -> None:
+        """Wait likewise, in a thread.
+
+        Raises:
+            CancelledError: if nobody wants it any more.
+        """
+        while self.left_s() < NEEDED_S:
+            if not self.wanted():
+                raise asyncio.CancelledError
+            time.sleep(LOOK_S)
+
+    async def make(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, holding it and the tasks that it makes."""
+        if self.endless:
+            return await work
+        _hold_tasks_too(asyncio.get_running_loop())
+        mark = _HELD_BY.set(self)
+        try:
+            return await self.drive(work)
+        finally:
+            _HELD_BY.reset(mark)
+
     @coroutine
     def drive(self, work: Coroutine[Any, Any, T]) -> Generator[Any, None, T]:
         """Await ``work``, which goes on after each wait only while the lease holds."""
-        steps = work.__await__()
         thrown: BaseException | None = None
         try:
             while True:
                 try:
-                    awaited = next(steps) if thrown is None else steps.throw(thrown)
+                    awaited = work.send(None) if thrown is None else work.throw(thrown)
                 except StopIteration as stop:
                     result: T = stop.value
                     return result
@@ -61,15 +94,82 @@ class Tenure:
                 if self.left_s() <= 0:
                     thrown = yield from self._held(thrown).__await__()
         finally:
-            steps.close()
+            work.close()
 
     async def _held(self, thrown: BaseException | None) -> BaseException | None:
-        """Wait until the lease holds again; return what the work is to be thrown then."""
-        loop = asyncio.get_running_loop()
-        until = math.inf if thrown is None else loop.time() + CANCEL_S
-        try:
-            while self.left_s() <= 0 and loop.time() < until:  # noqa: ASYNC110 - as above
+        """Wait until the lease holds again; return what the work is to be thrown then.
+
+        A time-out of the work's own is held, too: who would try again may not do so now.
+        """
+        while self.left_s() <= 0 and self.wanted():
+            try:
                 await asyncio.sleep(LOOK_S)
-        except asyncio.CancelledError as cancelled:
-            return cancelled
+            except asyncio.CancelledError as cancelled:
+                thrown = cancelled
         return thrown
+
+
+_HELD_BY: ContextVar[Hold | None] = ContextVar("held_by", default=None)
+"""What holds the attempt that this code belongs to; tasks and threads have it from their maker."""
+
+
+def call_in_thread(function: Callable[[], T]) -> T:
+    """Call a function that may have waited in line for its thread; if an attempt's, held so far."""
+    hold = _HELD_BY.get()
+    if hold is not None:
+        hold.begin_in_thread()
+    return function()
+
+
+class _Child(Coroutine[Any, Any, T]):
+    """The coroutine of a task that an attempt has made: held, and else what it was."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], hold: Hold) -> None:
+        self._work = work
+        self._driven = cast("Generator[Any, None, T]", hold.drive(work))
+        self._begun = False
+
+    def send(self, value: Any) -> Any:
+        """Go on."""
+        self._begun = True
+        return self._driven.send(value)
+
+    def throw(self, *raised: Any) -> Any:
+        """Go on with an exception; a task that is cancelled before it began never begins."""
+        return (self._driven if self._begun else self._work).throw(*raised)
+
+    def close(self) -> None:
+        """End it."""
+        self._driven.close()
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self._begun = True
+        return self._driven
+
+    def __getattr__(self, name: str) -> Any:
+        # Libraries look at a coroutine's frame to learn whether its task has begun.
+        return getattr(self._work, name)
+
+
+@dataclass(slots=True, frozen=True)
+class _TaskFactory:
+    """Makes tasks as before, and has those held that an attempt makes."""
+
+    before: Callable[..., "asyncio.Future[Any]"] | None
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, work: Any, **settings: Any
+    ) -> "asyncio.Future[Any]":
+        hold = _HELD_BY.get()
+        if hold is not None:
+            work = _Child(work, hold)
+        if self.before is not None:
+            return self.before(loop, work, **settings)
+        return asyncio.Task(work, loop=loop, **settings)
+
+
+def _hold_tasks_too(loop: asyncio.AbstractEventLoop) -> None:
+    before = loop.get_task_factory()
+    if not isinstance(before, _TaskFactory):
+        loop.set_task_factory(_TaskFactory(before))

@@ -18,8 +18,9 @@ from tests.rig.redis import server_url
 pytestmark = pytest.mark.slow
 
 BEFORE_MS = 1_500
-LABELS = [f"{name} {number}" for name in ("charge", "book") for number in range(3)]
-"""Effects of a tool and of a program's own step. One in a thread can't be held: it may act."""
+NAMES = ("charge", "charge_in_task", "charge_elsewhere", "book")
+LABELS = [f"{name} {number}" for name in NAMES for number in range(3)]
+"""Effects of tools and of a program's own step. One in a thread can't be held: it may act."""
 
 
 async def begin(ws: Wire, labels: Sequence[str]) -> None:

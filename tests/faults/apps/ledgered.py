@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from agents import (
     AgentError,
     BlockingContext,
@@ -62,6 +64,20 @@ def charge_in_thread(label: str, before_ms: int, after_ms: int, ctx: ToolContext
     return said
 
 
+@tool("write", timeout_s=None)
+async def charge_in_task(label: str, before_ms: int, after_ms: int, ctx: ToolContext) -> str:
+    """Act once, in a task, as `wait_for` makes one."""
+    return await asyncio.wait_for(charge(label, before_ms, after_ms, ctx), 600)
+
+
+@tool("write", timeout_s=None)
+async def charge_elsewhere(label: str, before_ms: int, after_ms: int, ctx: ToolContext) -> str:
+    """Act once, after somebody has not answered in time."""
+    with anyio.move_on_after(before_ms / 1000):
+        await anyio.sleep_forever()
+    return await charge(label, 0, after_ms, ctx)
+
+
 @tool("read_only", idempotent=True, retries=2)
 async def notify(label: str, before_ms: int, after_ms: int, ctx: ToolContext) -> str:
     """Act, harmlessly more than once."""
@@ -99,7 +115,15 @@ def look_up(label: str, before_ms: int, after_ms: int) -> str:
     return f"{label} done"
 
 
-TOOLS = {"charge", "charge_in_thread", "notify", "refund", "hesitate"}
+TOOLS = {
+    "charge",
+    "charge_elsewhere",
+    "charge_in_task",
+    "charge_in_thread",
+    "hesitate",
+    "notify",
+    "refund",
+}
 
 
 async def play(ctx: Context, script: list[list[Any]]) -> list[Any]:
