@@ -41,12 +41,16 @@ class Rest(Protocol):
     def rested_as(self, pcb: ProcessControlBlock) -> None:
         """Keep what memory keeps of a mission at rest."""
 
+    def forget(self, pid: str) -> None:
+        """Keep nothing of a mission at rest."""
+
 
 @dataclass(slots=True)
 class _Found:
-    """What the database had: those that may run, and those that wait for their session."""
+    """What the database had: those that may run, those at rest, and which wait for a session."""
 
     ready: list[Process] = field(default_factory=list)
+    rested: list[str] = field(default_factory=list)
     queued: list[tuple[str, str, bool]] = field(default_factory=list)
     lineages: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -64,19 +68,40 @@ class Recovery:
     async def recover(self, pages: Pages) -> None:
         """Recover every mission that ``pages`` yields; one that is here already is left alone.
 
-        Waits for a database that is away. Filling the slots afterwards is the caller's.
+        Waits for a database that is away; fails as a whole when it can't be read for any other
+        reason. Filling the slots afterwards is the caller's.
         """
-        found, after = _Found(), None
-        while page := await patiently(partial(pages, after, PAGE)):
-            after = page[-1].pid
-            self._restore([pcb for pcb in page if not self._is_here(pcb.pid)], found)
-            await asyncio.sleep(0)
+        found = _Found()
+        try:
+            await self._read(pages, found)
+        except Exception:
+            self._put_back(found)
+            raise
         orphans = {lineage[-1] for lineage in found.lineages if not self._is_here(lineage[-2])}
         for process in found.ready:
             if process.pid not in orphans:
                 self.kernel.admission.settle(process, self.kernel.clock.now())
         self._restore_queues(found)
         await self._end(orphans)
+
+    async def _read(self, pages: Pages, found: _Found) -> None:
+        after = None
+        while page := await patiently(partial(pages, after, PAGE)):
+            after = page[-1].pid
+            self._restore([pcb for pcb in page if not self._is_here(pcb.pid)], found)
+            await asyncio.sleep(0)
+
+    def _put_back(self, found: _Found) -> None:
+        """Take out of memory what was found: the next to look would leave it alone there.
+
+        But for those that an alarm has loaded meanwhile, which go on by themselves.
+        """
+        for process in found.ready:
+            if process.journal is None:
+                self.kernel.forget(process)
+        for pid in found.rested:
+            if pid not in self.kernel.memory.processes:
+                self.rest.forget(pid)
 
     def _is_here(self, pid: str) -> bool:
         return pid in self.kernel.memory.processes or self.rest.rests(pid)
@@ -133,6 +158,7 @@ class Recovery:
     def _restore_rested(self, pcb: ProcessControlBlock, found: _Found) -> None:
         timers, memory = self.kernel.timers, self.kernel.memory
         self.rest.rested_as(pcb)
+        found.rested.append(pcb.pid)
         if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
             found.queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:

@@ -153,6 +153,10 @@ class Residence:
             pending_interrupts=pcb.pending_interrupts,
         )
 
+    def forget(self, pid: str) -> None:
+        """Keep nothing of a mission at rest: it is not known here any more."""
+        self.resting.pop(pid, None)
+
     def buried(self, process: Process) -> None:
         """A mission has ended."""
         pcb = process.pcb

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from control_tower import recovery
 from control_tower.commands import ClarificationAnswer, Submission
 from control_tower.committing import committed
 from control_tower.erasure import Eraser, cancel_all
 from control_tower.execution.context import Context
 from control_tower.limits import TowerLimits
+from control_tower.records import ProcessControlBlock
 from control_tower.tower import Tower
 from control_tower.unit import MarkSession, Unit
 from events.types import Committed, Ephemeral
@@ -205,6 +207,48 @@ def test_taking_a_user_over_twice_is_once() -> None:
         await world.ended(pid)
         await world.ended(behind)
         assert world.ledger.types(pid).count("mission.recovered") == 1
+
+    world.run(scenario)
+
+
+def test_half_a_taking_over_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut between two pages it leaves nothing behind, and the next brings all of it."""
+    world = Pair()
+    monkeypatch.setattr(recovery, "PAGE", 2)
+    pages = world.store.live_missions_of_users
+    read: list[str | None] = []
+
+    async def fail_once(
+        user_ids: Sequence[str], after: str | None, limit: int
+    ) -> list[ProcessControlBlock]:
+        read.append(after)
+        if len(read) == 2:
+            raise RuntimeError("a row is no row")
+        return await pages(user_ids, after, limit)
+
+    monkeypatch.setattr(world.store, "live_missions_of_users", fail_once)
+
+    async def main(ctx: Context) -> str:
+        return str(await ctx.step("work", world.once, 5, idempotent=True))
+
+    world.agent(main)
+
+    async def scenario() -> None:
+        first = await world.submit()
+        session_id = (await world.tower.mission(ALICE, first))["session_id"]
+        behind = [await world.submit(session_id=session_id) for _ in range(3)]
+        await asyncio.sleep(1)
+        with pytest.raises(RuntimeError):
+            await world.pass_on("alice")
+        assert not world.heir.parts.memory.processes
+        assert not world.heir.parts.residence.resting
+        await world.heir.adopt(["alice"])
+        world.tower = world.heir
+        for pid in (first, *behind):
+            await world.ended(pid, 60)
+        ends = [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
+        assert ends == [first, *behind]
+        assert world.ledger.types(first).count("mission.recovered") == 1
 
     world.run(scenario)
 
