@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from control_tower.commands import Ack, Caller, Submission
-from control_tower.ending import Ending
 from control_tower.errors import Busy, Conflict, NotFound, Unavailable
 from control_tower.kernel import Kernel, unavailable
 from control_tower.memory import Memory
@@ -20,7 +19,7 @@ from control_tower.records import KeyRecord, ProcessControlBlock
 from control_tower.residence import Residence
 from control_tower.schedule.admission import Admission
 from control_tower.sight import require_writer
-from control_tower.states import Outcome, State
+from control_tower.states import State
 from control_tower.submission import Submissions
 from control_tower.timers import Alarm, Due, Timers
 from control_tower.unit import (
@@ -46,7 +45,6 @@ class Acceptance:
     memory: Memory
     admission: Admission
     submissions: Submissions
-    ending: Ending
     kernel: Kernel
     residence: Residence
 
@@ -71,7 +69,7 @@ class Acceptance:
             return earlier
         pcb = self.submissions.block(caller, submission)
         await self.submissions.check_account(caller)
-        self._make_room(pcb, caller)
+        self._check_session(pcb)
         p, message_id = self._propose(caller, submission, pcb)
         reply = reply_of(p.pcb, message_id)
         remember(p, caller, submission.idempotency_key, body_sha256, reply)
@@ -98,32 +96,16 @@ class Acceptance:
         self, caller: Caller, submission: Submission, pcb: ProcessControlBlock
     ) -> tuple[Proposal, str]:
         process = self.memory.processes[pcb.pid] = self.submissions.process(pcb)
-        p, message_id = self.submissions.propose(
-            process,
-            new_session=submission.session_id is None,
-            ahead=submission.on_busy == "interrupt",
-        )
+        new_session = submission.session_id is None
+        p, message_id = self.submissions.propose(process, new_session=new_session)
         if submission.session_id is not None:
             p.require = RequireSession(submission.session_id, caller.user_id)
         return p, message_id
 
-    def _make_room(self, pcb: ProcessControlBlock, caller: Caller) -> None:
-        """Carry ``on_busy`` out as far as it concerns the missions that keep the session busy."""
-        holders = self.admission.gate.holders(pcb.session_id)
-        if not holders:
-            return
-        if pcb.on_busy == "reject":
+    def _check_session(self, pcb: ProcessControlBlock) -> None:
+        """Refuse a mission that does not want a busy session."""
+        if pcb.on_busy == "reject" and self.admission.gate.holders(pcb.session_id):
             raise Busy("The session is busy with another mission.")
-        if pcb.on_busy == "interrupt":
-            for pid in holders:
-                process = self.memory.processes.get(pid)
-                if process is not None and process.pcb.user_id == caller.user_id:
-                    self.kernel.post(process, partial(self._give_way, caller.user_id))
-
-    def _give_way(self, by: str, p: Proposal) -> None:
-        if p.pcb.state is not State.TERMINATED:
-            reason = "interrupted by a newer mission"
-            self.ending.finish(p, Outcome.CANCELLED, reason=reason, by=by)
 
     def _set_alarms(self, p: Proposal) -> None:
         pcb, timers = p.pcb, self.timers

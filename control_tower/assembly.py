@@ -10,6 +10,7 @@ from control_tower.execution.context import Services
 from control_tower.execution.effects import Attempts
 from control_tower.execution.runs import Runs
 from control_tower.execution.syscalls import Syscalls
+from control_tower.giving_way import GivingWay
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import Lifecycle
 from control_tower.limits import TowerLimits
@@ -66,7 +67,7 @@ def assemble(
 
     timers = Timers(clock, ring)
     queue = ReadyQueue(slots=limits.max_running, slots_per_user=limits.max_running_per_user)
-    admission = Admission(SessionGate(), queue)
+    admission = Admission(SessionGate(), queue, lambda pcb: giving_way.tell(pcb))
     questions = Questions(ids, limits, timers, tools)
     users = UserAccounts(store, limits)
     running_time = RunningTime(timers)
@@ -102,6 +103,7 @@ def assemble(
         rested=lambda process: residence.rested(process),
         buried=lambda process: residence.buried(process),
     )
+    giving_way = GivingWay(memory, ending, kernel.post)
     submissions = Submissions(catalog, clock, ids, admission, lifecycle, users)
     syscalls = runs.syscalls = Syscalls(tools, questions, timers, runs)
     family = runs.children = Family(
@@ -121,13 +123,12 @@ def assemble(
         questions=questions,
         syscalls=syscalls,
         family=family,
+        giving_way=giving_way,
         budget=budget,
         watchdog=Watchdog(),
     )
     sight = Sight(store, memory)
-    acceptance = Acceptance(
-        store, timers, memory, admission, submissions, ending, kernel, residence
-    )
+    acceptance = Acceptance(store, timers, memory, admission, submissions, kernel, residence)
     answering = Answering(store, sight, memory, submissions, ending, questions, budget, kernel)
     return Assembly(
         store=store,

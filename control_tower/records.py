@@ -30,7 +30,8 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     ``account_pid`` owns the quota that it draws on. ``alarm_at`` is the next time at which it
     needs looking at while it waits (a sleep's end, a question's expiry, its delayed start).
     ``usage`` is its own and that of its children that ended, who are in ``counted``; ``held`` is
-    what its calls in flight have reserved.
+    what its calls in flight have reserved. ``displaces`` are the missions that held its session
+    when it came to interrupt them.
     """
 
     pid: str
@@ -55,6 +56,7 @@ class ProcessControlBlock(msgspec.Struct, frozen=True, kw_only=True):
     token: int = 0
     idempotency_key: str | None = None
     on_busy: str = "enqueue"
+    displaces: tuple[str, ...] = ()
     profile: str | None = None
     created_at: float
     started_at: float | None = None

@@ -1,8 +1,9 @@
 """Recovery: live missions come from the database into memory, at a start or when users move here.
 
-What was running is ready again; what waited for its session queues up for it in the old order;
-what rests gets its alarm; a child whose parent has ended ends. Missions that are recovered are kept
-out of the ready queue until all of this is done, so those of other users may run meanwhile.
+What was running is ready again; what waited for its session queues up for it in the old order,
+and whom it was to interrupt gives way; what rests gets its alarm; a child whose parent has ended
+ends. Missions that are recovered are kept out of the ready queue until all of this is done, so
+those of other users may run meanwhile.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from control_tower.execution.children import Family
+from control_tower.giving_way import GivingWay
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import CHILD, Lifecycle
 from control_tower.patience import patiently
@@ -52,6 +54,7 @@ class _Found:
     ready: list[Process] = field(default_factory=list)
     rested: list[str] = field(default_factory=list)
     queued: list[tuple[str, str, bool]] = field(default_factory=list)
+    interrupting: list[ProcessControlBlock] = field(default_factory=list)
     lineages: list[tuple[str, ...]] = field(default_factory=list)
 
 
@@ -63,6 +66,7 @@ class Recovery:
     catalog: Catalog
     lifecycle: Lifecycle
     family: Family
+    giving_way: GivingWay
     rest: Rest
 
     async def recover(self, pages: Pages) -> None:
@@ -107,18 +111,20 @@ class Recovery:
         return pid in self.kernel.memory.processes or self.rest.rests(pid)
 
     def _restore_queues(self, found: _Found) -> None:
-        """Queue missions up for their sessions again: those to be resumed, then by their coming.
+        """Queue missions up for their sessions again: those that go ahead, then by their coming.
 
         Where nobody holds the session, its first does. All at once, before any is loaded: loads
         take their time, and would let later ones overtake.
         """
         gate = self.kernel.admission.gate
-        for pid, session_id, resumed in sorted(found.queued, key=lambda one: not one[2]):
+        for pid, session_id, ahead in sorted(found.queued, key=lambda one: not one[2]):
             if gate.holders(session_id):
-                gate.wait(session_id, pid, ahead=resumed)
+                gate.wait(session_id, pid, ahead=ahead)
             else:
                 gate.share(session_id, pid)
                 self.kernel.memory.with_process(pid, self.kernel.gate_passed)
+        for pcb in found.interrupting:
+            self.giving_way.tell(pcb)
 
     async def _end(self, orphans: set[str]) -> None:
         """End children whose parent's end was the last thing that was committed of the family."""
@@ -160,7 +166,10 @@ class Recovery:
         self.rest.rested_as(pcb)
         found.rested.append(pcb.pid)
         if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
-            found.queued.append((pcb.pid, pcb.session_id, pcb.started_at is not None))
+            ahead = pcb.started_at is not None or bool(pcb.displaces)
+            found.queued.append((pcb.pid, pcb.session_id, ahead))
+            if pcb.displaces:
+                found.interrupting.append(pcb)
         elif pcb.state_reason == AGENT_MISSING and self.catalog.program(pcb.agent) is not None:
             memory.with_process(pcb.pid, self._admit)
         elif (pcb.children and pcb.state in (State.WAITING, State.BLOCKED)) or (

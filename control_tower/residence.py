@@ -17,6 +17,7 @@ from control_tower.errors import NotFound
 from control_tower.execution.calls import Kind
 from control_tower.execution.children import Family
 from control_tower.execution.syscalls import Syscalls
+from control_tower.giving_way import GivingWay
 from control_tower.kernel import Kernel
 from control_tower.lifecycle import BREAKER, CHILD, Lifecycle
 from control_tower.memory import Memory
@@ -66,6 +67,7 @@ class Residence:
     questions: Questions
     syscalls: Syscalls
     family: Family
+    giving_way: GivingWay
     budget: Budget
     users: UserAccounts
     watchdog: Watchdog
@@ -98,7 +100,9 @@ class Residence:
         self.kernel.fill()
 
     def _recovery(self) -> Recovery:
-        return Recovery(self.kernel, self.catalog, self.lifecycle, self.family, self)
+        return Recovery(
+            self.kernel, self.catalog, self.lifecycle, self.family, self.giving_way, self
+        )
 
     def rests(self, pid: str) -> bool:
         """Return whether a mission rests here."""

@@ -99,11 +99,10 @@ class Submissions:
         """Return a process for a mission that is not yet in the store."""
         return Process(pcb, scope_of(pcb), Journal())
 
-    def propose(self, process: Process, *, new_session: bool, ahead: bool) -> tuple[Proposal, str]:
+    def propose(self, process: Process, *, new_session: bool) -> tuple[Proposal, str]:
         """Draw the acceptance up: session, message, mission, and its start if it may.
 
-        ``ahead``: in a busy session it goes before those that wait. Returns the proposal and the
-        id of the user's message.
+        Returns the proposal and the id of the user's message.
         """
         p = Proposal.of(process, self.clock.now())
         p.is_new = True
@@ -115,7 +114,7 @@ class Submissions:
         if start_at is not None and start_at > p.now:
             p.move(State.BLOCKED, START_AT)
             self.admission.say_queued(p)
-        elif self.admission.admit(p, resumed=ahead):
+        elif self.admission.admit(p, resumed=False):
             self.lifecycle.say_running(p)
         else:
             self.admission.say_queued(p)

@@ -6,9 +6,11 @@ is noted on it when a change is drawn up and given back when a committed state n
 so nothing is leaked by a change that is refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_tower.process import Process, Proposal
+from control_tower.records import ProcessControlBlock
 from control_tower.schedule.ready_queue import Grant, ReadyQueue
 from control_tower.schedule.session_gate import SessionGate
 from control_tower.states import State
@@ -24,10 +26,15 @@ ADMISSION_CAUSES = frozenset({SESSION_BUSY, START_AT, AGENT_MISSING})
 
 @dataclass(slots=True)
 class Admission:
-    """The gate and the queue, with what each process holds of them."""
+    """The gate and the queue, with what each process holds of them.
+
+    ``displace`` gets the block of a mission that is queued for its session, and is to interrupt
+    those who hold it.
+    """
 
     gate: SessionGate
     queue: ReadyQueue
+    displace: Callable[[ProcessControlBlock], None]
     closed: bool = False
 
     def admit(self, p: Proposal, *, resumed: bool) -> bool:
@@ -57,7 +64,11 @@ class Admission:
             return True
         process.in_gate = self.gate.enter(pcb.session_id, pcb.pid)
         if not process.in_gate:
-            self.gate.wait(pcb.session_id, pcb.pid, ahead=resumed)
+            interrupts = pcb.on_busy == "interrupt" and not resumed
+            if interrupts:
+                p.edit(displaces=self.gate.holders(pcb.session_id))
+                p.then.append(lambda _: self.displace(p.pcb))
+            self.gate.wait(pcb.session_id, pcb.pid, ahead=resumed or interrupts)
         return process.in_gate
 
     @staticmethod

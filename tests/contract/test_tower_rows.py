@@ -95,7 +95,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "at least a second between preemptions": ("test_a_mission_runs_a_second_first",),
     "a limit a user holds nobody else up": ("test_a_user_at_their_limit_waits_while_others_run",),
-    "on_busy in its four ways": ("test_a_busy_session_is_enqueued_rejected_interrupted_or_shared",),
+    "on_busy in its four ways": (
+        "test_a_busy_session_is_enqueued_rejected_interrupted_or_shared",
+        "test_the_displaced_end_once_the_newer_one_is_taken_in",
+    ),
     "a waiting mission frees its session; resumed it goes ahead": (
         "test_a_session_whose_mission_waits_is_not_busy_and_a_resumed_one_goes_ahead",
     ),

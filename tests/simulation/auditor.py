@@ -140,6 +140,7 @@ class Auditor:
         self._usage(pcb)
         self._family(pcb)
         self.lines.judge(pcb, before)
+        self.lines.judge_displaced(pcb)
         self.missions[pid] = pcb
         told = " ".join(f"{e.type}{_step(e)}" for e in commit.events if e.scope.mission_id == pid)
         ended = "" if pcb.outcome is None else pcb.outcome.value

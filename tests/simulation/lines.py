@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from control_tower.giving_way import DISPLACED
 from control_tower.records import ProcessControlBlock
 from control_tower.states import State
 
@@ -62,6 +63,13 @@ class Lines:
             earlier = since < min(waited, self._left.get(pcb.session_id, 0.0))
             if earlier and rival.on_busy == "enqueue":
                 self._auditor.breach(f"{pcb.pid} enters {pcb.session_id} before {other}")
+
+    def judge_displaced(self, pcb: ProcessControlBlock) -> None:
+        """Nobody gives way but to a mission that was taken in."""
+        missions = self._auditor.missions.values()
+        displaced = pcb.state is State.TERMINATED and pcb.state_reason == DISPLACED
+        if displaced and not any(pcb.pid in other.displaces for other in missions):
+            self._auditor.breach(f"{pcb.pid} gave way to nobody")
 
     def _out(self, pcb: ProcessControlBlock) -> bool:
         if pcb.pid in self._out_of_line or pcb.parent_pid is not None:
