@@ -90,7 +90,7 @@ class Acceptance:
         if submission.idempotency_key is None:
             return None
         record = await self.store.key(caller.user_id, submission.idempotency_key)
-        return None if record is None else _duplicate(record, body_sha256)
+        return None if record is None else duplicate(record, body_sha256)
 
     def _propose(
         self, caller: Caller, submission: Submission, pcb: ProcessControlBlock
@@ -131,6 +131,7 @@ def remember(
             created_at=p.now,
         )
         p.writes.append(RememberKey(record))
+        p.keyed = True
 
 
 def submit_reply(pcb: ProcessControlBlock, _message_id: str) -> JsonObject:
@@ -159,13 +160,18 @@ def with_offset(reply: JsonObject, commit: Commit) -> JsonObject:
 
 def _refused_reply(reason: UnitRefused, body_sha256: str) -> JsonObject:
     if isinstance(reason, KeyTaken):
-        return _duplicate(reason.record, body_sha256)
+        return duplicate(reason.record, body_sha256)
     if isinstance(reason, SessionMissing):
         raise NotFound("No such session.") from reason
     raise unavailable(reason) from reason
 
 
-def _duplicate(record: KeyRecord, body_sha256: str) -> JsonObject:
+def duplicate(record: KeyRecord, body_sha256: str) -> JsonObject:
+    """Return what is replied to a command that came before.
+
+    Raises:
+        Conflict: when its key came with something else.
+    """
     if record.body_sha256 != body_sha256:
         raise Conflict("This idempotency key was used for something else.")
     reply: dict[str, Any] = {**record.reply, "duplicate": True}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from control_tower import interrupts as rules
-from control_tower.acceptance import remember, with_offset
+from control_tower.acceptance import duplicate, remember, with_offset
 from control_tower.commands import (
     Ack,
     Answer,
@@ -24,14 +24,14 @@ from control_tower.errors import Conflict, InvalidParams
 from control_tower.kernel import Kernel
 from control_tower.memory import Memory
 from control_tower.ports import InterruptQuery, Store
-from control_tower.process import Proposal
+from control_tower.process import Process, Proposal, Resumption
 from control_tower.public import interrupt_json
 from control_tower.questions import Questions
 from control_tower.quota.budget import Budget
 from control_tower.records import InterruptKind, InterruptRecord
 from control_tower.sight import Sight, require_writer
 from control_tower.submission import Submissions
-from control_tower.unit import Commit
+from control_tower.unit import Commit, KeyTaken, UnitRefused
 from events.payloads import JsonObject
 
 
@@ -125,7 +125,11 @@ class Answering:
             remember(p, caller, submission.idempotency_key, body_sha256, reply)
             return partial(with_offset, reply)
 
-        return await self.kernel.command(process, change, ack)
+        keyed = submission.idempotency_key is not None
+        try:
+            return await self.kernel.command(process, change, ack, keyed=keyed)
+        except KeyTaken as taken:
+            return duplicate(taken.record, body_sha256)
 
     def _apply(self, p: Proposal, interrupt_id: str, answer: Answer, by: str) -> InterruptRecord:
         question = p.find_interrupt(interrupt_id)
@@ -137,6 +141,7 @@ class Answering:
             self._extend(p, question, answer.quota or QuotaIncrease())
         over_quota = self.ending.over_quota
         answered = self.questions.answer(p, question, answer, by, over_quota)
+        p.otherwise.append(partial(_resumed_by, p.process, p.process.resumed_by))
         p.process.resumed_by = ("answered", interrupt_id, by)
         return answered
 
@@ -146,3 +151,8 @@ class Answering:
                 f"To extend, say how much to add to max_{question.resource}.", field="quota"
             )
         self.budget.extend(p, increase)
+
+
+def _resumed_by(process: Process, cause: Resumption, _: UnitRefused) -> None:
+    """The answer was refused: it resumes nothing."""
+    process.resumed_by = cause

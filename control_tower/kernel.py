@@ -32,7 +32,7 @@ from control_tower.records import StepRecord, StepStatus
 from control_tower.schedule.admission import ADMISSION_CAUSES, Admission
 from control_tower.states import State
 from control_tower.timers import Alarm, Due, Timers
-from control_tower.unit import ChangeFailed, Commit, StoreFailed, UnitRefused
+from control_tower.unit import ChangeFailed, Commit, KeyTaken, StoreFailed, UnitRefused
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Kernel:
             return
         p = Proposal.of(process, self.clock.now())
         try:
-            while process.inbox:
+            while process.inbox and _may_join(p, process.inbox[0]):
                 process.inbox.popleft()(p)
         except Exception as bug:  # noqa: BLE001  # a bug holds one mission up, never hangs it
             self._hold(p, bug)
@@ -95,7 +95,7 @@ class Kernel:
         """Bring the state up to date and hand the proposal to the store."""
         self._settle_state(p)
         process = p.process
-        if process.run is not None:
+        if process.run is not None and not p.keyed:  # what may be refused takes none along
             for made in process.run.take_instants():
                 p.save_step(made)
         if p.empty:
@@ -144,7 +144,9 @@ class Kernel:
         """
         process = p.process
         rejected = isinstance(reason, StoreFailed) and reason.outcome == "rejected"
-        if p.is_new or process.lost or not rejected:
+        if isinstance(reason, KeyTaken) and not (p.is_new or process.lost):
+            self._take_back(p, reason)
+        elif p.is_new or process.lost or not rejected:
             self._lose(p, reason)
         elif reason.__cause__ is None:  # the database is locked or has no room
             log.warning("mission.unit_refused", pid=process.pid, reason=repr(reason))
@@ -154,6 +156,16 @@ class Kernel:
         else:  # a row of it is no row
             process.unit = None
             self._hold(p, reason)
+
+    def _take_back(self, p: Proposal, reason: KeyTaken) -> None:
+        """A command came before under its key: it was alone in its unit, and changes nothing."""
+        process, unit = p.process, p.process.unit
+        process.unit = None
+        self.runs.take_back(p, [] if unit is None else unit.after)
+        for act in p.otherwise:
+            act(reason)
+        self._release(process)
+        self.pump(process)
 
     def _resubmit(self, p: Proposal, reason: UnitRefused) -> None:
         process = p.process
@@ -196,18 +208,27 @@ class Kernel:
         process: Process,
         change: Callable[[Proposal], Callable[[Commit], T]],
         ack: Callable[[T], None] | None = None,
+        *,
+        keyed: bool = False,
     ) -> T:
         """Carry a caller's command out and return its result once it is committed.
 
         ``change`` raises a Refusal before it edits anything, or edits the proposal and returns
         what makes the result; ``ack`` gets the result before the events are published.
+        ``keyed``: it comes with an idempotency key.
+
+        Raises:
+            Refusal: when it is not carried out.
+            KeyTaken: when its key was taken meanwhile.
         """
         promise = Acknowledgement(ack)
         if process.lost:
             raise Unavailable("The mission is not on this node any more.", outcome="rejected")
-        self.post(process, _Command(change, promise))
+        self.post(process, _Command(change, promise, keyed))
         try:
             return await promise.result()
+        except KeyTaken:
+            raise
         except UnitRefused as reason:
             raise unavailable(reason) from reason
 
@@ -316,6 +337,7 @@ class _Command(Generic[T]):
 
     change: Callable[[Proposal], Callable[[Commit], T]]
     promise: Acknowledgement[T]
+    keyed: bool
 
     def __call__(self, p: Proposal) -> None:
         p.otherwise.append(self.promise.refused)
@@ -325,6 +347,13 @@ class _Command(Generic[T]):
             self.promise.failed(refusal)
         else:
             p.then.append(partial(self.promise.committed, result))
+
+
+def _may_join(p: Proposal, change: Change) -> bool:
+    """Whether a change shares a unit: a key that is taken refuses its command and nothing else."""
+    if not p.then and p.empty:
+        return True
+    return not (p.keyed or (isinstance(change, _Command) and change.keyed))
 
 
 def _tell_watchers(process: Process) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import TypeAlias
 
 import msgspec
 
@@ -41,6 +42,9 @@ from events.types import Draft, EventData, Scope, draft
 
 Change = Callable[["Proposal"], None]
 """One input of the actor: reads and edits the proposal, never the process."""
+
+Resumption: TypeAlias = tuple[str, str | None, str | None]
+"""Why a mission goes on: the cause, and the interrupt and the person, where there are any."""
 
 
 def scope_of(pcb: ProcessControlBlock) -> Scope:
@@ -83,7 +87,7 @@ class Process:
     queued: bool = False
     yielding: str | None = None
     lost: bool = False
-    resumed_by: tuple[str, str | None, str | None] = ("resumed", None, None)
+    resumed_by: Resumption = ("resumed", None, None)
     running_since: float | None = None
 
     @property
@@ -100,7 +104,8 @@ class Process:
 class Proposal:
     """A change being drawn up: the mission as it will be, with the events that say so.
 
-    ``then`` runs once it is committed, before its events are published.
+    ``then`` runs once it is committed, before its events are published. ``keyed``: it is one
+    command with an idempotency key, and refused if that is taken.
     """
 
     process: Process
@@ -114,6 +119,7 @@ class Proposal:
     then: list[Callable[[Commit], None]] = field(default_factory=list)
     otherwise: list[Callable[[UnitRefused], None]] = field(default_factory=list)
     is_new: bool = False
+    keyed: bool = False
     critical: bool = True
 
     @classmethod

@@ -1,7 +1,7 @@
 """Runs: programs in memory, the calls they make, and the effects of those calls."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -23,7 +23,7 @@ from control_tower.schedule.admission import Admission
 from control_tower.states import State
 from control_tower.unit import Commit
 from events.payloads import LlmDelta
-from events.types import ephemeral
+from events.types import Ephemeral, ephemeral
 
 
 class Children(Protocol):
@@ -204,6 +204,15 @@ class Runs:
                 run.abandon()
 
         p.then.append(drop)
+
+    def take_back(self, p: Proposal, streamed: Iterable[Ephemeral]) -> None:
+        """A unit was refused, and its mission goes on: its events do not count.
+
+        ``streamed`` was to be published behind them.
+        """
+        self.budget.count_events(p.pcb, -p.own_events)
+        for delta in streamed:
+            self.publisher.publish_ephemeral(delta)
 
     def publish_delta(
         self, process: Process, step: str | None, attempt: int, at: int, text: str

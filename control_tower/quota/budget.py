@@ -194,7 +194,7 @@ class Budget:
         return True
 
     def count_events(self, pcb: ProcessControlBlock, count: int) -> None:
-        """Count events as used that are being committed."""
+        """Count events as used that are being committed; fewer than none were not."""
         account = self.accounts.get(pcb.account_pid or pcb.pid)
         if account is not None:
             account.used = account.used.plus(ResourceUsage(events=count))

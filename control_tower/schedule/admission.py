@@ -136,12 +136,13 @@ class Admission:
 
     def _settle_gate(self, process: Process) -> str | None:
         pcb = process.pcb
-        passed = pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY
-        if process.in_gate and not passed and pcb.state not in (State.READY, State.RUNNING):
+        if pcb.state is State.BLOCKED and pcb.state_reason == SESSION_BUSY:
+            return None  # it waits, or the session was passed on to it
+        if not process.in_gate:
+            self.gate.withdraw(pcb.session_id, pcb.pid)
+        elif pcb.state not in (State.READY, State.RUNNING):
             process.in_gate = False
             return self.gate.leave(pcb.session_id, pcb.pid)
-        if pcb.state is State.TERMINATED or pcb.state is State.PAUSED:
-            self.gate.withdraw(pcb.session_id, pcb.pid)
         return None
 
     def forget(self, process: Process, now: float) -> str | None:

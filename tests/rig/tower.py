@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,6 +274,18 @@ class World:
         mission = await self.settled(pid)
         assert mission["pending_interrupt"], mission
         return await self.tower.interrupt(OPERATOR, mission["pending_interrupt"])
+
+    async def held_back(
+        self, *commands: Coroutine[Any, Any, dict[str, Any]]
+    ) -> list["asyncio.Task[dict[str, Any]]"]:
+        """Begin commands one after another; what the store gets of them waits for its next step."""
+        self.store._auto = False
+        begun = []
+        for command in commands:
+            begun.append(asyncio.create_task(command))
+            await asyncio.sleep(0.01)
+        self.store._auto = True
+        return begun
 
     async def restart(self) -> None:
         """Die as by kill -9, and start again: what was not committed is lost."""

@@ -1,8 +1,6 @@
 """``on_busy="interrupt"``: who gives way, to whom, and when."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
@@ -33,19 +31,6 @@ async def session_of(world: World, pid: str) -> str:
     return str((await world.tower.mission(ALICE, pid))["session_id"])
 
 
-async def held_back(
-    world: World, *commands: Coroutine[Any, Any, dict[str, Any]]
-) -> list["asyncio.Task[dict[str, Any]]"]:
-    """Begin commands one after another; what they hand to the store waits for its next step."""
-    world.store._auto = False
-    begun = []
-    for command in commands:
-        begun.append(asyncio.create_task(command))
-        await asyncio.sleep(0.01)
-    world.store._auto = True
-    return begun
-
-
 def test_a_submit_sent_again_meanwhile_does_not_interrupt_itself() -> None:
     """While it is being committed its first copy keeps the session busy, and is left alone."""
     world = napping()
@@ -55,8 +40,7 @@ def test_a_submit_sent_again_meanwhile_does_not_interrupt_itself() -> None:
         session = await session_of(world, first)
         await world.ended(first)
         once = Submission(mission="x", session_id=session, idempotency_key="k", on_busy="interrupt")
-        copies = await held_back(
-            world,
+        copies = await world.held_back(
             world.tower.submit(ALICE, once, body_sha256="x"),
             world.tower.submit(ALICE, once, body_sha256="x"),
         )
@@ -91,7 +75,7 @@ def test_a_submit_that_is_refused_interrupts_nobody(
         commands = [world.tower.submit(ALICE, urgent, body_sha256="x")]
         if cause == "the key is taken":
             commands.insert(0, world.tower.submit(ALICE, other, body_sha256="other"))
-        *_, begun = await held_back(world, *commands)
+        *_, begun = await world.held_back(*commands)
         with monkeypatch.context() as patch:
             if cause == "no room":
                 patch.setattr(world.store, "_apply", full)
@@ -141,7 +125,7 @@ def test_the_displaced_give_way_after_a_crash() -> None:
         queued = await world.submit("queued", session_id=session)
         shared = await world.submit("shared", session_id=session, on_busy="parallel")
         urgent = Submission(mission="urgent", session_id=session, on_busy="interrupt")
-        [begun] = await held_back(world, world.tower.submit(ALICE, urgent, body_sha256="x"))
+        [begun] = await world.held_back(world.tower.submit(ALICE, urgent, body_sha256="x"))
         world.store.step()
         assert world.store.pending, "the ends are on their way"
         await world.restart()
@@ -198,7 +182,7 @@ def test_who_has_left_the_session_meanwhile_is_not_cancelled() -> None:
         await asyncio.sleep(0.2)
         world.store.step()  # the step's end is committed, and the question is on its way
         urgent = Submission(mission="urgent", session_id=session, on_busy="interrupt")
-        [begun] = await held_back(world, world.tower.submit(ALICE, urgent, body_sha256="x"))
+        [begun] = await world.held_back(world.tower.submit(ALICE, urgent, body_sha256="x"))
         assert world.tower._a.admission.gate.holders(session) == (asking,)
         world.store.step()
         pid = (await begun)["mission_id"]
