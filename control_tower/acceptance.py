@@ -104,8 +104,12 @@ class Acceptance:
 
     def _check_session(self, pcb: ProcessControlBlock) -> None:
         """Refuse a mission that does not want a busy session."""
-        if pcb.on_busy == "reject" and self.admission.gate.holders(pcb.session_id):
-            raise Busy("The session is busy with another mission.")
+        if pcb.on_busy != "reject":
+            return
+        for pid in self.admission.gate.holders(pcb.session_id):
+            process = self.memory.processes.get(pid)
+            if process is None or _keeps_out(process.pcb, pcb):
+                raise Busy("The session is busy with another mission.")
 
     def _set_alarms(self, p: Proposal) -> None:
         pcb, timers = p.pcb, self.timers
@@ -156,6 +160,16 @@ def message_reply(pcb: ProcessControlBlock, message_id: str) -> JsonObject:
 def with_offset(reply: JsonObject, commit: Commit) -> JsonObject:
     """Return a reply with the offset of its commit."""
     return {**reply, "offset": commit.offset}
+
+
+def _keeps_out(holder: ProcessControlBlock, newer: ProcessControlBlock) -> bool:
+    """Whether a mission that holds a session is a reason to refuse another one.
+
+    Not if the session is another user's, of which nothing is said, or if this is the same submit
+    on its way to the store: of both the store says what they are.
+    """
+    key = newer.idempotency_key
+    return holder.user_id == newer.user_id and (key is None or holder.idempotency_key != key)
 
 
 def _refused_reply(reason: UnitRefused, body_sha256: str) -> JsonObject:

@@ -1,16 +1,16 @@
-"""``on_busy="interrupt"``: who gives way, to whom, and when."""
+"""``on_busy``: who gives way to a mission that interrupts, and whom a mission rejects for."""
 
 import asyncio
 
 import pytest
 
 from control_tower.commands import Submission
-from control_tower.errors import Conflict, Refusal, Unavailable
+from control_tower.errors import Busy, Conflict, NotFound, Refusal, Unavailable
 from control_tower.execution.context import Context
 from control_tower.giving_way import DISPLACED
 from control_tower.store.database import DiskFull
 from control_tower.unit import Unit
-from tests.rig.tower import ALICE, OPERATOR, World
+from tests.rig.tower import ALICE, BOB, OPERATOR, World
 
 
 async def nap(ctx: Context) -> str:
@@ -207,5 +207,40 @@ def test_a_delayed_mission_interrupts_at_its_start() -> None:
         assert (await world.ended(early))["outcome"] == "completed"
         assert (await world.ended(late))["outcome"] == "cancelled"
         assert (await world.ended(delayed))["outcome"] == "completed"
+
+    world.run(scenario)
+
+
+def test_a_submit_sent_again_meanwhile_is_not_rejected_for_itself() -> None:
+    """Its first copy keeps the session busy; another mission's submit is rejected for that."""
+    world = napping()
+
+    async def scenario() -> None:
+        first = await world.submit("first")
+        session = await session_of(world, first)
+        await world.ended(first)
+        once = Submission(mission="x", session_id=session, idempotency_key="k", on_busy="reject")
+        other = Submission(mission="y", session_id=session, idempotency_key="o", on_busy="reject")
+        one, two, three = await world.held_back(
+            world.tower.submit(ALICE, once, body_sha256="x"),
+            world.tower.submit(ALICE, once, body_sha256="x"),
+            world.tower.submit(ALICE, other, body_sha256="y"),
+        )
+        world.store.step()
+        assert await two == {**await one, "duplicate": True}
+        with pytest.raises(Busy):
+            await three
+
+    world.run(scenario)
+
+
+def test_whether_anothers_session_is_busy_is_not_told() -> None:
+    """It looks as if it did not exist."""
+    world = napping()
+
+    async def scenario() -> None:
+        session = await session_of(world, await world.submit())
+        with pytest.raises(NotFound):
+            await world.submit(caller=BOB, session_id=session, on_busy="reject")
 
     world.run(scenario)
