@@ -36,7 +36,7 @@ from events.payloads import JsonObject
 
 
 class _AnsweredMeanwhile(Conflict):
-    """The question left the process's memory between reading and answering."""
+    """The question, or its mission, left memory between reading and answering."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -104,15 +104,39 @@ class Answering:
     ) -> JsonObject:
         """Answer a question with what was said in its session, which stays there as a message."""
         require_writer(caller)
+        try:
+            return await self._answer_by_message(
+                caller, question, message, submission, body_sha256, ack
+            )
+        except KeyTaken as taken:
+            return duplicate(taken.record, body_sha256)
+        except _AnsweredMeanwhile:
+            key = submission.idempotency_key  # by this very message, perhaps
+            record = None if key is None else await self.store.key(caller.user_id, key)
+            if record is None:
+                raise
+            return duplicate(record, body_sha256)
+
+    async def _answer_by_message(  # noqa: PLR0917  # the fields of one request
+        self,
+        caller: Caller,
+        question: InterruptRecord,
+        message: str,
+        submission: Submission,
+        body_sha256: str,
+        ack: Ack | None,
+    ) -> JsonObject:
         process = await self.memory.load(question.mission_id)
         answer = ClarificationAnswer(answer=message)
         if process is None:
-            raise Conflict("The mission ended before this was answered.")
+            raise _AnsweredMeanwhile("The mission ended before this was answered.")
 
         def change(p: Proposal) -> Callable[[Commit], JsonObject]:
             found = p.find_interrupt(question.interrupt_id)
             if found is None or found.answer is not None:
-                raise Conflict("The question was answered meanwhile; send the message again.")
+                raise _AnsweredMeanwhile(
+                    "The question was answered meanwhile; send the message again."
+                )
             rules.is_repeat(found, answer)
             message_id = self.submissions.say_user_message(p, message)
             self._apply(p, question.interrupt_id, answer, caller.user_id)
@@ -126,10 +150,7 @@ class Answering:
             return partial(with_offset, reply)
 
         keyed = submission.idempotency_key is not None
-        try:
-            return await self.kernel.command(process, change, ack, keyed=keyed)
-        except KeyTaken as taken:
-            return duplicate(taken.record, body_sha256)
+        return await self.kernel.command(process, change, ack, keyed=keyed)
 
     def _apply(self, p: Proposal, interrupt_id: str, answer: Answer, by: str) -> InterruptRecord:
         question = p.find_interrupt(interrupt_id)

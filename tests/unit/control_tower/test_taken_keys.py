@@ -239,3 +239,27 @@ def test_an_answer_whose_message_was_taken_as_a_mission_is_a_duplicate() -> None
         assert (await answered(world, question))["result"] == "green"
 
     world.run(scenario)
+
+
+def test_an_answer_by_message_sent_again_meanwhile_gets_the_same_reply() -> None:
+    """The question is answered when its second copy is looked at: by the first one."""
+    world = World()
+    world.agent(asks)
+
+    async def scenario() -> None:
+        pid = await world.submit()
+        session = (await world.question(pid))["session_id"]
+        one, two, other = await world.held_back(
+            send(world, "red", session),
+            send(world, "red", session),
+            world.tower.send_message(
+                ALICE, "blue", Submission(mission="blue", session_id=session), body_sha256="b"
+            ),
+        )
+        world.store.step()
+        assert await two == {**await one, "duplicate": True}
+        with pytest.raises(Conflict, match="answered meanwhile"):
+            await other
+        assert (await world.ended(pid))["result"] == "red"
+
+    world.run(scenario)
