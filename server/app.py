@@ -41,6 +41,7 @@ from server.figures.health import LoopLag
 from server.figures.metrics import CountedModels, Counting, Counts, figures
 from server.figures.overview import Overview
 from server.imports import Importer
+from server.leaving import ending_what_begins
 from server.pages import static_dir
 from server.reference import asyncapi, openapi
 from server.rest import ENDPOINTS
@@ -128,6 +129,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Open the data folder, or the database, and run a tower over it.
 
+    At its end all tasks are ended that were made meanwhile, before others may have the store.
+
     Args:
         settings: checked.
         url: where the server will be reached; written into the lock file.
@@ -165,6 +168,7 @@ async def running(
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
+        await stack.enter_async_context(ending_what_begins())
         hub = counting.receiver = Hub(
             store, LoopTurns(), HubLimits(buffer_bytes=settings.send_buffer_bytes)
         )

@@ -8,7 +8,9 @@ def main() -> None:
     try:
         # Importing takes a good part of a second, in which people press Ctrl-C, too.
         from server.commands.tower import app  # noqa: PLC0415
+        from server.leaving import for_good  # noqa: PLC0415
 
-        app()
+        with for_good():
+            app()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,10 +12,7 @@ import os
 import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Protocol
 
@@ -35,10 +32,6 @@ SEND_BUFFER_BYTES = 64 * 1024
 USER_TIMEOUT_MS = 10_000
 BACKLOG = 2048
 CLOSE_S = 2
-BLOCKED = 256
-"""How many plain functions of steps, and of the libraries that agents use, may block at once."""
-LEAVE_S = 0.5
-"""After the drain, how long threads have to end what they are doing."""
 KEEP_ALIVE_S = 65
 """Longer than the 60 s of the usual proxies, so that they close first."""
 
@@ -186,33 +179,6 @@ def make_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=CLOSE_S,
     )
-
-
-@contextlib.contextmanager
-def room_to_block(loop: asyncio.AbstractEventLoop) -> Generator[None, None, None]:
-    """Give plain functions threads enough, and end the process without those that are stuck.
-
-    By its own measure a loop has a thread for each core and four more, so a handful of steps that
-    block would hold up the server's own small work; and it waits for all of them at its end.
-    """
-    pool = ThreadPoolExecutor(BLOCKED, "blocking")
-    loop.set_default_executor(pool)
-    yield
-    pool.shutdown(wait=False, cancel_futures=True)
-    deadline = time.monotonic() + LEAVE_S
-    for thread in _waited_for():
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if stuck := _waited_for():
-        log.warning("server.left_threads", count=len(stuck))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-
-
-def _waited_for() -> list[threading.Thread]:
-    """Return the threads that Python waits for at its end."""
-    here = threading.current_thread()
-    return [each for each in threading.enumerate() if not each.daemon and each is not here]
 
 
 def end_for_good() -> None:

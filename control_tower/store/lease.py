@@ -11,6 +11,7 @@ the database everybody's has, and everybody is about to renew.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -103,9 +104,10 @@ class Lease:
         return self._until - suspended_time()
 
     def close(self) -> None:
-        """Stop renewing; the seat is left to the writer to leave."""
+        """Stop renewing: from now on nobody acts. The seat is left to the writer to leave."""
         self._ending.set()
         self._thread.join()
+        self._until = -math.inf
         if self._connection is not None:
             self._connection.close()
 

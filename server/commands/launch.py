@@ -11,10 +11,9 @@ from typing import NoReturn
 
 import structlog
 import typer
-import uvloop
 
 from control_tower.store import DataFolderLock, DataFolderUnusable
-from server import interpreter, logging, processes, reloading
+from server import interpreter, leaving, logging, processes, reloading
 from server.app import package_version, running
 from server.asgi import create_app
 from server.commands.terminal import loaded, out
@@ -26,7 +25,6 @@ from server.serving import (
     listen,
     make_config,
     reserve,
-    room_to_block,
     url_of,
 )
 from server.settings import Loaded, Settings, SettingsError
@@ -72,9 +70,7 @@ class Launch:
             supervise(found, self.apps)
         if self.processes > 1:
             self._share(settings)
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        with runner, room_to_block(runner.get_loop()):
-            runner.run(self._serve(settings))
+        leaving.run(self._serve(settings))
 
     async def _serve(self, settings: Settings) -> None:
         """Serve here; while another serves the database alone, stand by."""

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-import uvloop
 
 from control_tower.store import holder_of
 from events.payloads import JsonObject
-from server import logging
+from server import leaving, logging
 from server.client import Submitted
 from server.commands.conversation import EXIT_FAILED, EXIT_WAITING, Conversation
 from server.commands.embedded import Reached, any_tower
@@ -66,9 +65,8 @@ def run(
         "inputs": _object(inputs),
         "priority": priority,
     }
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        running = _run(place, settings, submission, app or [], quiet=quiet, detach=detach)
-        finished, showed = runner.run(running)
+    running = _run(place, settings, submission, app or [], quiet=quiet, detach=detach)
+    finished, showed = leaving.run(running)
     if json:
         show_json(finished)
     elif detach:

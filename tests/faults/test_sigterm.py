@@ -111,6 +111,36 @@ async def test_a_call_that_outlasts_the_drain_is_cut_and_asked_about(
     await stop(tower)
 
 
+async def test_a_tool_that_swallows_its_cancellation_ends_with_its_server(
+    make_tower: MakeTower, sink: Sink
+) -> None:
+    """In its own coroutine or in a task that it left: only the next server acts, when told to."""
+    tower = make_tower(TOWER_DRAIN_S="1")
+    script = [["parallel", [["insist", "awaits", False]], [["insist", "leaves", True]]]]
+    async with wire(tower.ws_url) as ws:
+        mission = json.dumps({"key": "insist", "script": script})
+        ack = await ws.call("mission.submit", mission=mission, agent="worker")
+        for _ in range(2):
+            await ws.event(lambda e: e["type"] == "step.started" and e["data"]["kind"] == "tool")
+        first = tower.pid
+        await stop(tower)
+    assert not (tower.data_dir / "tower.lock").read_bytes()
+    tower.start()
+    async with wire(tower.ws_url) as ws:
+        await ws.call("subscribe", topics=[f"mission:{ack['mission_id']}"], since="start")
+        for _ in range(2):
+            asked = (await ws.event("interrupt.raised"))["data"]
+            assert asked["kind"] == "unknown_outcome"
+            await ws.call("interrupt.answer", interrupt_id=asked["interrupt_id"], decision="retry")
+        for label in ("awaits", "leaves"):
+            sink.path.with_name(label).touch()
+        assert (await ws.ended())["type"] == "mission.completed"
+    traces = sink.traces()
+    assert sorted(trace["label"] for trace in traces) == ["awaits", "leaves"]
+    assert first not in {trace["server"] for trace in traces}
+    await stop(tower)
+
+
 async def test_clients_that_never_read_hold_nothing_up(make_tower: MakeTower) -> None:
     """Their output is stuck when SIGTERM comes; a client that reads hears of it all the same."""
     tower = make_tower()

@@ -137,6 +137,22 @@ def test_an_answer_goes_on(asked: Terminal) -> None:
     assert "workspace.delete" in asked.shown.partition(PROMPT)[2]
 
 
+@pytest.mark.parametrize("agent", ["stuck", "stubborn"])
+def test_ctrl_c_does_not_wait_for_what_nothing_stops(tmp_path: Path, agent: str) -> None:
+    """Neither for a thread nor for a task that swallows its cancellation."""
+    (tmp_path / "tower.toml").write_text("drain_s = 1")
+    app = str(ROOT / "tests/integration/slow_app.py")
+    terminal = Terminal(tmp_path, "run", "x", "--app", app, "--agent", agent)
+    try:
+        terminal.until("·")
+        terminal.type(CTRL_C)
+        assert terminal.exit_code() == 130
+    finally:
+        terminal.close()
+    assert "goes on at the next tower serve" in terminal.shown
+    assert "Traceback" not in terminal.shown
+
+
 def test_ctrl_c_leaves_a_mission_that_runs_on_a_server(tmp_path: Path) -> None:
     """The person reads that it goes on there, and how to stop it."""
     process = TowerProcess(tmp_path / "data").start()

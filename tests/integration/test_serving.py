@@ -93,9 +93,9 @@ async def test_a_draining_server_takes_nothing_and_says_so(make_tower: MakeTower
     assert await asyncio.to_thread(process.wait) == 0
 
 
-@pytest.mark.parametrize("agent", ["slow", "stuck"])
+@pytest.mark.parametrize("agent", ["slow", "stuck", "stubborn"])
 async def test_a_second_signal_does_not_wait(make_tower: MakeTower, agent: str) -> None:
-    """Somebody is in a hurry; not even a thread that cannot be stopped is waited for."""
+    """Somebody is in a hurry; nobody waits for a thread that can't be stopped, or a task."""
     process = make_tower(str(ROOT / "tests/integration/slow_app.py"), TOWER_DRAIN_S="60")
     async with wire(process.ws_url) as ws:
         await ws.call("mission.submit", mission="x", agent=agent)

@@ -6,6 +6,7 @@ list of calls, each a list of a name and its arguments (``tests/faults/scripts.p
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -101,6 +102,24 @@ async def hesitate(label: str, before_ms: int, after_ms: int, ctx: ToolContext) 
     return await charge(label, before_ms, after_ms, ctx)
 
 
+@tool("write", timeout_s=None)
+async def insist(label: str, in_task: bool, ctx: ToolContext) -> str:
+    """Act once there is a file of that name beside the sink, whatever is thrown at it."""
+    insisting = _insist(label, ctx)
+    if not in_task:
+        return await insisting
+    task = asyncio.create_task(insisting)
+    await asyncio.wait({task})
+    return task.result()
+
+
+async def _insist(label: str, ctx: ToolContext) -> str:
+    while not SINK.with_name(label).exists():
+        with contextlib.suppress(BaseException):
+            await asyncio.sleep(0.1)
+    return _trace(ctx, label)
+
+
 async def book(label: str, before_ms: int, after_ms: int) -> str:
     """Act once, as a step of the program's own."""
     await asyncio.sleep(before_ms / 1000)
@@ -145,6 +164,11 @@ async def make(ctx: Context, name: str, arguments: list[Any]) -> Any:
 
 def _timed(arguments: list[Any]) -> dict[str, Any]:
     return dict(zip(("label", "before_ms", "after_ms"), arguments, strict=True))
+
+
+async def do_insist(ctx: Context, label: str, in_task: bool) -> Any:
+    """Wait for a file, and act."""
+    return await ctx.tool("insist", label=label, in_task=in_task)
 
 
 async def do_book(ctx: Context, *arguments: Any) -> Any:

@@ -278,7 +278,10 @@ async def test_who_lost_the_seat_writes_nothing(database: str, tmp_path: Path) -
 
 
 async def test_a_lease_that_is_lost_is_told_once(database: str) -> None:
-    """Its thread ends; until then what is left of it counts down from before the renewal."""
+    """Its thread ends; until then what is left of it counts down from before the renewal.
+
+    When it is closed, nothing is left.
+    """
     told: asyncio.Queue[BaseException] = asyncio.Queue()
     connection = connect(database)
     lease = Lease(partial(connect, database), meaning_of, 7, suspended_time(), told.put_nowait)
@@ -286,6 +289,7 @@ async def test_a_lease_that_is_lost_is_told_once(database: str) -> None:
     assert lease.left_s() <= seat.LEASE_S
     assert isinstance(await told.get(), seat.SeatLost)
     await asyncio.to_thread(lease.close)
+    assert lease.left_s() <= 0
     assert told.empty()
     connection.close()
 
