@@ -123,6 +123,7 @@ class Residence:
             await asyncio.sleep(0.02)
         self.timers.stop()
         self.watchdog.stop()
+        self.kernel.runs.closed = True
         for process in tuple(self.memory.processes.values()):
             process.lost = True
             self.kernel.runs.stop(process)

@@ -58,6 +58,7 @@ class Runs:
     """Launches programs and carries out their calls; ``run.Host`` and ``syscalls.Effects``.
 
     ``streamed``: live missions that have streamed text in this life of the server.
+    ``closed``: nothing begins any more, whatever is committed yet.
     """
 
     catalog: Catalog
@@ -74,10 +75,11 @@ class Runs:
     syscalls: Syscalls = field(init=False)
     children: Children = field(init=False)
     streamed: set[str] = field(default_factory=set)
+    closed: bool = False
 
     def go_on(self, process: Process) -> None:
         """A mission that is running: launch its program, or let it have what came for it."""
-        if process.journal is None:
+        if process.journal is None or self._over(process):
             return
         if process.run is None:
             self._launch(process, process.journal)
@@ -107,6 +109,10 @@ class Runs:
         run = process.run = Run(pcb.pid, journal, self, first_here=first_here)
         ctx = Context(pcb, run, self.services, profile)
         run.launch(partial(program, ctx))
+
+    def _over(self, process: Process) -> bool:
+        """Whether a mission is not ours any more: after the drain it is the next start's."""
+        return self.closed or process.lost
 
     def stop(self, process: Process) -> None:
         """End what still acts for a mission."""
@@ -232,7 +238,12 @@ class Runs:
     def start_effect(
         self, process: Process, call: Call, record: StepRecord, delay_s: float
     ) -> None:
-        """Make an attempt in a task of its own."""
+        """Make an attempt in a task of its own.
+
+        Not of an intent that is committed after the drain: the next start asks, or makes it.
+        """
+        if self._over(process):
+            return
         work = self._effect(process, call, record, delay_s)
         name = f"effect {process.pid} {call.step}"
         process.effects[call.step] = asyncio.get_running_loop().create_task(work, name=name)
