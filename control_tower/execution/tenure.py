@@ -44,7 +44,7 @@ class Hold:
     @property
     def endless(self) -> bool:
         """Whether nothing will ever be held: the process shares its store with nobody."""
-        return math.isinf(self.left_s())
+        return self.left_s() == math.inf
 
     async def begin(self) -> None:
         """Wait until what begins now surely begins before another node can take over."""

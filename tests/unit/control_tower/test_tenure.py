@@ -238,8 +238,9 @@ def test_a_task_of_a_call_can_be_cancelled() -> None:
 
 
 def test_who_shares_its_store_with_nobody_is_never_held() -> None:
-    """Nor are tasks of others than calls, wherever they are made."""
+    """Nor are tasks of others than calls, wherever they are made. A lease that is closed holds."""
     alone, sharing = Node(left=math.inf), Node()
+    assert not Node(left=-math.inf).hold.endless
 
     async def name_of_a_task() -> str:
         async def work() -> None: ...
