@@ -6,8 +6,9 @@ for something goes on only while any is. A machine that was suspended in the mid
 wake long after somebody else made that call again; it finds its seat lost, and ends, before the
 call's code runs on. One whose database was merely away goes on when it has renewed its lease.
 
-That holds for a call's coroutine, for the tasks that it makes, and for what it hands to a thread
-until the thread begins with it. What a thread is in the middle of can't be held.
+That holds for a call's coroutine, for the tasks that it makes, and for a plain function until its
+thread begins with it. What a thread is in the middle of can't be held, nor what a tool itself hands
+to one.
 """
 
 import asyncio
@@ -28,18 +29,21 @@ before the machine was suspended, and another node decides about it once the lea
 LOOK_S = 0.1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Hold:
     """What holds one attempt of a call.
 
     Attributes:
         left_s: returns for how long this process surely is the only one that acts, in seconds.
         wanted: returns whether the attempt is still to be made. What the tower itself has ended is
-            not held: it cleans up.
+            not held: it is cancelled, and cleans up.
+        done: whether it has come to its end by itself. A task that outlives it, as one that reads
+            for a library's pool of connections, is not held any more either.
     """
 
     left_s: Callable[[], float]
     wanted: Callable[[], bool]
+    done: bool = False
 
     @property
     def endless(self) -> bool:
@@ -57,7 +61,7 @@ class Hold:
         Raises:
             CancelledError: if nobody wants it any more.
         """
-        while self.left_s() < NEEDED_S:
+        while self.left_s() < NEEDED_S and not self.done:
             if not self.wanted():
                 raise asyncio.CancelledError
             time.sleep(LOOK_S)
@@ -67,17 +71,20 @@ class Hold:
         if self.endless:
             return await work
         _hold_tasks_too(asyncio.get_running_loop())
-        mark = _HELD_BY.set(self)
+        _HELD_BY.set(self)
         try:
             return await self.drive(work)
         finally:
-            _HELD_BY.reset(mark)
+            self.done = self.wanted()
+            _HELD_BY.set(None)
 
     @coroutine
     def drive(self, work: Coroutine[Any, Any, T]) -> Generator[Any, None, T]:
-        """Await ``work``, which goes on after each wait only while the lease holds."""
+        """Await ``work``, which begins and goes on after each wait only while the lease holds."""
         thrown: BaseException | None = None
         try:
+            if self.left_s() <= 0:
+                thrown = yield from self._held(thrown).__await__()
             while True:
                 try:
                     awaited = work.send(None) if thrown is None else work.throw(thrown)
@@ -99,13 +106,16 @@ class Hold:
     async def _held(self, thrown: BaseException | None) -> BaseException | None:
         """Wait until the lease holds again; return what the work is to be thrown then.
 
-        A time-out of the work's own is held, too: who would try again may not do so now.
+        A time-out of the work's own is held, too: who would try again may not do so now. Work that
+        is not wanted any more before that may be a task that nobody has cancelled.
         """
-        while self.left_s() <= 0 and self.wanted():
+        while self.left_s() <= 0 and self.wanted() and not self.done:
             try:
                 await asyncio.sleep(LOOK_S)
             except asyncio.CancelledError as cancelled:
                 thrown = cancelled
+        if thrown is None and self.left_s() <= 0 and not self.done:
+            return asyncio.CancelledError()
         return thrown
 
 

@@ -159,6 +159,83 @@ def test_what_the_tower_ends_is_not_held() -> None:
     assert node.cuts == [pytest.approx(5.5, abs=2 * LOOK_S)]
 
 
+async def _waits(node: Node) -> None:
+    await asyncio.wait({asyncio.create_task(node.pay())})
+
+
+async def _shields(node: Node) -> None:
+    await asyncio.shield(node.pay())
+
+
+async def _forgets(node: Node) -> None:
+    task = asyncio.create_task(node.pay())
+    await asyncio.sleep(100)
+    await task
+
+
+@pytest.mark.parametrize("pays", [_waits, _shields, _forgets])
+def test_a_task_that_outlives_its_call_does_not_act(
+    pays: Callable[[Node], Coroutine[Any, Any, None]],
+) -> None:
+    """The tower cancels the call; a task that it only waited for would be let loose by that."""
+    node = Node()
+
+    async def world() -> None:
+        call = asyncio.create_task(node.hold.make(pays(node)))
+        await asyncio.sleep(0.5)
+        node.left = -30
+        await asyncio.sleep(AWAY_S)
+        node.wanted = False
+        call.cancel()
+        await asyncio.sleep(5)
+
+    virtually(world)
+    assert node.acts == []
+    assert len(node.cuts) == 1
+
+
+def test_a_task_goes_on_behind_a_call_that_is_done() -> None:
+    """It may read for a pool of connections, which later calls will use."""
+    node = Node()
+    kept: list[asyncio.Task[str]] = []
+
+    async def call() -> str:
+        kept.append(asyncio.create_task(node.pay()))
+        return "done"
+
+    async def world() -> None:
+        assert await node.hold.make(call()) == "done"
+        node.wanted = False
+        node.left = -30
+        assert await kept[0] == "done"
+
+    virtually(world)
+    assert node.acts == [1]
+
+
+def test_a_task_begins_with_a_lease() -> None:
+    """A machine may be suspended between the making of a task and its first step."""
+    node = Node()
+
+    async def acts() -> None:
+        node.act()
+
+    async def call() -> None:
+        task = asyncio.create_task(acts())
+        node.left = -30
+        await task
+
+    async def world() -> None:
+        made = asyncio.create_task(node.hold.make(call()))
+        await asyncio.sleep(AWAY_S)
+        assert node.acts == []
+        node.left = LEASE_S
+        await made
+
+    virtually(world)
+    assert len(node.acts) == 1
+
+
 def test_a_call_is_closed_with_who_drives_it() -> None:
     """Whether it waits for something of its own or for the lease."""
     closed: list[str] = []
@@ -172,8 +249,10 @@ def test_a_call_is_closed_with_who_drives_it() -> None:
 
     async def world() -> None:
         for name, left in (("waiting", LEASE_S), ("held", 0.0)):
-            driven: Any = Node(left=left).hold.drive(call(name))
+            node = Node()
+            driven: Any = node.hold.drive(call(name))
             driven.send(None)
+            node.left = left
             driven.send(None)
             driven.close()
 
@@ -274,18 +353,18 @@ def test_a_call_begins_with_enough_of_the_lease() -> None:
 
 async def test_what_waited_for_a_thread_begins_with_enough_of_it_too() -> None:
     """Or never, if nobody wants it by then."""
-    node = Node(left=0)
     done: list[str] = []
 
     async def hands_on(what: str) -> None:
         await asyncio.to_thread(call_in_thread, lambda: done.append(what))
 
+    node = Node(left=NEEDED_S / 2)
     paid = asyncio.create_task(node.hold.make(hands_on("paid")))
     await asyncio.to_thread(time.sleep, 3 * LOOK_S)
     assert done == []
     node.left = LEASE_S
     await paid
-    node.left = 0
+    node = Node(left=NEEDED_S / 2)
     given_up = asyncio.create_task(node.hold.make(hands_on("given up")))
     await asyncio.sleep(LOOK_S)
     node.wanted = False
