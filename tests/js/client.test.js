@@ -432,6 +432,22 @@ describe("a submitted mission", () => {
     assert.deepEqual(next.request("subscribe").params, { topics: ["mission:m_1"], since: 0, epoch: "e1" });
   });
 
+  it("is resumed from before its first event when its reply came behind that, until the replay is done", async () => {
+    const socket = await live();
+    tower.subscribe(["session:a"]);
+    socket.reply("subscribe", attached(["session:a"], 100));
+    tower.call("mission.submit", { mission: "x" });
+    socket.event({ offset: 120, type: "x" });
+    socket.reply("mission.submit", { mission_id: "m_1", offset: 111 });
+    assert.equal(socket.request("subscribe").params.topics[0], "session:a", "the server replays by itself");
+    socket.event({ offset: 111, type: "mission.submitted", mission_id: "m_1" });
+    const next = reconnect();
+    const asked = next.sent.filter(({ method }) => method === "subscribe").map(({ params }) => [params.topics[0], params.since]);
+    assert.deepEqual(asked, [["session:a", 120], ["mission:m_1", 0]]);
+    next.event({ type: "replay.done", data: { topics: ["mission:m_1"], offset: 120 } });
+    assert.deepEqual(reconnect().request("subscribe").params, { topics: ["session:a", "mission:m_1"], since: 120, epoch: "e1" });
+  });
+
   it("is awaited by run(), even when its end came in the same turn as the reply", async () => {
     const socket = await live();
     const run = tower.run("calculate 6*7");

@@ -106,7 +106,7 @@ export class Subscriptions {
   followMission(call, result) {
     if (!KEYED_METHODS.has(call.method) || call.params.subscribe === false || !result?.mission_id) return;
     const repeated = call.sends > 1 || result.duplicate === true;
-    const params = this.#book.wantImplicitly(`mission:${result.mission_id}`, call.head, repeated);
+    const params = this.#book.wantImplicitly(`mission:${result.mission_id}`, call.head, result.offset, repeated);
     if (params) this.#ask(params);
   }
 

@@ -58,15 +58,18 @@ export class TopicBook {
 
   /**
    * Notes the subscription that a submit brings with it. It is asked for only after a reconnect, or at once when
-   * the submit had to be sent twice: its first events may then lie before `head`.
+   * the submit had to be sent twice: its first events may then lie before `head`. So they may when the reply itself
+   * came late; but then the server replays them behind it, unasked.
    * @param {string} topic
    * @param {number} since `head` when the submit was first sent: all of its events come after that
+   * @param {number} offset the reply's
    * @param {boolean} repeated
    * @returns {SubscribeParams | null} what to subscribe now
    */
-  wantImplicitly(topic, since, repeated) {
+  wantImplicitly(topic, since, offset, repeated) {
     if (this.#entries.has(topic)) return null;
-    this.#entries.set(topic, { origin: since, floor: since, replaying: repeated, implicit: true, asked: repeated, attached: false, options: {} });
+    const replaying = repeated || offset <= this.head;
+    this.#entries.set(topic, { origin: since, floor: since, replaying, implicit: true, asked: repeated, attached: false, options: {} });
     return repeated ? { topics: [topic], since, ...this.#epochFor(since) } : null;
   }
 
