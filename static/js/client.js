@@ -282,9 +282,10 @@ export class TowerClient {
 
   /** @param {TowerEvent} event */
   #deliver(event) {
+    // Also when another topic has brought it before the reply of its submit.
+    if (TERMINAL_TYPES.has(event.type) && event.mission_id) this.#subscriptions.missionEnded(event.mission_id);
     if (!this.#subscriptions.accept(event)) return;
     if (event.type === "tower.draining") this.#drainHintMs = Number(event.data?.retry_after_ms) || 0;
-    if (TERMINAL_TYPES.has(event.type) && event.mission_id) this.#subscriptions.missionEnded(event.mission_id);
     this.#notify("event", event);
   }
 

@@ -448,6 +448,18 @@ describe("a submitted mission", () => {
     assert.deepEqual(reconnect().request("subscribe").params, { topics: ["session:a", "mission:m_1"], since: 120, epoch: "e1" });
   });
 
+  it("is let go at its end, also when a session brought that before the reply", async () => {
+    const socket = await live();
+    tower.subscribe(["session:a"]);
+    socket.reply("subscribe", attached(["session:a"], 100));
+    tower.call("mission.submit", { mission: "x" });
+    socket.event({ offset: 112, type: "mission.completed", mission_id: "m_1" });
+    socket.reply("mission.submit", { mission_id: "m_1", offset: 111 });
+    socket.event({ offset: 112, type: "mission.completed", mission_id: "m_1" });
+    assert.deepEqual(seen, [112]);
+    assert.deepEqual(reconnect().request("subscribe").params.topics, ["session:a"]);
+  });
+
   it("is awaited by run(), even when its end came in the same turn as the reply", async () => {
     const socket = await live();
     const run = tower.run("calculate 6*7");
