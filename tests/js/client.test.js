@@ -339,6 +339,33 @@ describe("resume", () => {
     assert.equal((await subscribed).offset, 9);
   });
 
+  it("does not skip an outage in which a topic was subscribed again", async () => {
+    const socket = await live();
+    const gaps = [];
+    tower.on("gap", (gap) => gaps.push(gap.floor));
+    tower.subscribe(["session:a"], { since: "start" });
+    socket.reply("subscribe", attached(["session:a"], 3));
+    socket.event({ offset: 3, type: "x" });
+    socket.event({ type: "replay.done", data: { topics: ["session:a"], offset: 3 } });
+    socket.drop();
+    tower.subscribe(["session:a"], { deltas: false });
+    clock.advance(1000);
+    net.last().greet();
+    assert.deepEqual(net.last().request("subscribe").params, { topics: ["session:a"], since: 3, epoch: "e1", deltas: false });
+    net.last().reply("subscribe", attached(["session:a"], 50, { recovered: false, reason: "history_gap", floor: 20 }));
+    assert.deepEqual(gaps, [20]);
+  });
+
+  it("goes on with a replay when its topic is subscribed again in the middle of it", async () => {
+    const socket = await live();
+    tower.subscribe(["session:a"], { since: "start" });
+    socket.reply("subscribe", attached(["session:a"], 90));
+    socket.event({ offset: 5, type: "x" });
+    tower.subscribe(["session:a"], { deltas: false });
+    socket.reply("subscribe", attached(["session:a"], 90));
+    assert.deepEqual(reconnect().request("subscribe").params, { topics: ["session:a"], since: 0, epoch: "e1", deltas: false });
+  });
+
   it("tells of a gap, and goes on from the head", async () => {
     const socket = await live();
     const gaps = [];

@@ -45,14 +45,17 @@ export class TopicBook {
   }
 
   /**
-   * Notes that the application wants topics; subscribing again replaces their options.
+   * Notes that the application wants topics; subscribing again replaces their options. "Now" leaves a topic where it
+   * is, as it does on the server: what has come since then, as while the line was down, is not skipped.
    * @param {string[]} topics
    * @param {TopicOptions} [options]
    */
   want(topics, { since = "now", ...options } = {}) {
-    const floor = since === "start" ? 0 : since === "now" ? null : since;
+    const begin = since === "start" ? 0 : since === "now" ? null : since;
+    const fresh = { origin: since, floor: begin, replaying: begin !== null };
     for (const topic of topics) {
-      this.#entries.set(topic, { origin: since, floor, replaying: floor !== null, implicit: false, asked: true, attached: false, options });
+      const { origin, floor, replaying } = (since === "now" && this.#entries.get(topic)) || fresh;
+      this.#entries.set(topic, { origin, floor, replaying, implicit: false, asked: true, attached: false, options });
     }
   }
 
