@@ -121,11 +121,15 @@ class Places:
             if subscriber.position.live:
                 self._endings.append((subscriber, topic, event.offset))
 
-    def tick_ended(self) -> None:
-        """The tick was written: let go of what ended in it."""
-        endings, self._endings = self._endings, []
+    def tick_ended(self, upto: int) -> None:
+        """The tick up to offset ``upto`` was written: let go of what ended in it.
+
+        What ended behind that belongs to the tick that has begun meanwhile, which may yet lapse.
+        """
+        endings = self._endings
+        self._endings = [ending for ending in endings if ending[2] > upto]
         for subscriber, topic, offset in endings:
-            if self._let_end(subscriber, topic, offset):
+            if offset <= upto and self._let_end(subscriber, topic, offset):
                 self.ended(subscriber, topic)
 
     def ended(self, subscriber: Subscriber, topic: str) -> None:

@@ -48,7 +48,7 @@ class Ticks:
     """Collects frames of views and own pieces of subscribers, and writes them."""
 
     _troubles: Troubles
-    _ended: Callable[[], None]
+    _ended: Callable[[int], None]
 
     def __init__(self, turns: Turns, bound_bytes: int, head: int) -> None:
         self._turns = turns
@@ -60,8 +60,11 @@ class Ticks:
         self._base = self._head = head
         self.written = Written()
 
-    def report_to(self, troubles: Troubles, ended: Callable[[], None]) -> None:
-        """Say whom to tell of troubles, and of each tick's end. Before anything else."""
+    def report_to(self, troubles: Troubles, ended: Callable[[int], None]) -> None:
+        """Say whom to tell of troubles, and up to which offset a tick was written.
+
+        Before anything else.
+        """
         self._troubles = troubles
         self._ended = ended
 
@@ -130,7 +133,8 @@ class Ticks:
                 return
             self._running.popleft().view.batch = None
         self._scheduled = False
-        self._ended()
+        # Not up to the head: a tick may have begun while this one was being written.
+        self._ended(self._base)
         if self._dirty or self._talkers:
             self.wake()
 

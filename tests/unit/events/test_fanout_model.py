@@ -173,6 +173,7 @@ steps = st.one_of(
     st.tuples(st.just("ping"), st.integers(0, 2)),
     st.tuples(st.just("room"), st.integers(0, 2), st.sampled_from([0, 100, 700, 5_000, None])),
     st.tuples(st.just("turn"), st.integers(1, 3)),
+    st.tuples(st.just("overlap"), st.integers(0, 3), st.integers(0, 3), st.integers(1, 20)),
     st.tuples(st.just("rest")),
     st.tuples(st.just("forget")),
 )
@@ -253,6 +254,15 @@ class Actions:
         """Turn the loop."""
         for _ in range(count):
             self.world.turns.turn()
+
+    def overlap(self, first: int, second: int, count: int) -> None:
+        """A mission ends in a tick that begins while the one before is still being written."""
+        usual, self.world.turns.step_s = self.world.turns.step_s, 2 * ticks.SLICE_S
+        self.event(first, 1)
+        self.turn(1)
+        self.world.turns.step_s = usual
+        self.event(second, count)
+        self.end(second)
 
     def rest(self) -> None:
         """Turn the loop until it rests."""

@@ -510,6 +510,30 @@ def test_a_reply_in_the_middle_of_a_large_flush_stands_behind_all_of_it(
     assert all(sink.offsets() == list(range(1, 51)) for sink, _ in clients)
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_mission_that_ends_during_a_long_flush_is_told_whole(
+    monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """It ends in the tick that has begun meanwhile, which is more than may wait for a follower."""
+    monkeypatch.setattr(ticks, "_CHECK_EVERY", 1)
+    rig = Rig(HubLimits(buffer_bytes=5_000))
+    sink, follower = rig.connect()
+    rig.hub.follow(follower, "m1", "u1")
+    for number in range(others):
+        rig.hub.follow(follower, f"other{number}", "u1")
+    crowd = [rig.watch("user:u2")[0] for _ in range(6)]
+    rig.publish(scope=scope_of(session="s2", user="u2", mission="m2"))
+    rig.turns.step_s = 0.0015
+    rig.turns.turn()
+    rig.turns.step_s = 0.0
+    assert not all(other.writes for other in crowd)
+    rig.publish(count=50)
+    rig.publish(ENDED)
+    rig.turns.run()
+    assert sink.offsets() == list(range(2, 53))
+    assert "mission:m1" not in follower.position
+
+
 def test_draining_is_told_to_every_connection() -> None:
     """With topics or without."""
     rig = Rig()
