@@ -12,15 +12,16 @@ missions the store still has.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from control_tower.cluster.entries import MATTERS, Entries
+from control_tower.cluster.meanwhile import Meanwhile
 from control_tower.patience import patiently
 from control_tower.records import ProcessControlBlock
 from control_tower.states import State
 from control_tower.tasks import end
 from events.bus import Receiver
-from events.payloads import TERMINAL_TYPES, EventErased, JsonObject
+from events.payloads import EventErased, JsonObject
 from events.types import Committed, Ephemeral
 
 PAGE = 500
@@ -39,10 +40,17 @@ class Rows(Protocol):
         """Return missions that have not ended, by pid, behind ``after``."""
 
 
-async def _live(store: Rows) -> AsyncIterator[list[ProcessControlBlock]]:
+Page: TypeAlias = list[ProcessControlBlock]
+
+
+async def _page(store: Rows, after: str | None) -> Page:
+    return await patiently(partial(store.live_missions, after, PAGE))
+
+
+async def _live(page_behind: Callable[[str | None], Awaitable[Page]]) -> AsyncIterator[Page]:
     """Yield every mission that has not ended, in pages between which others have their turn."""
     after: str | None = None
-    while page := await patiently(partial(store.live_missions, after, PAGE)):
+    while page := await page_behind(after):
         after = page[-1].pid
         yield page
         await asyncio.sleep(0)
@@ -59,8 +67,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._entries = Entries()
-        self._reading = False
-        self._ended_meanwhile: set[str] = set()
+        self._meanwhile: Meanwhile | None = None
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
         self._store: Rows | None = None
         self._doubtful = False
@@ -76,15 +83,12 @@ class Roster:
         before or after this returns; then nothing is missed.
         """
         self._store = store
-        self._reading = True
         try:
-            async for page in _live(store):
+            async for page in _live(partial(self._page_and_meanwhile, store)):
                 for pcb in page:
-                    if pcb.pid not in self._entries and pcb.pid not in self._ended_meanwhile:
-                        self._entries.restore(pcb)
+                    self._restore(pcb)
         finally:
-            self._reading = False
-            self._ended_meanwhile.clear()
+            self._meanwhile = None
 
     async def close(self) -> None:
         """Look no more."""
@@ -130,14 +134,35 @@ class Roster:
             finally:
                 self._forget(pid, watcher)
 
+    async def _page_and_meanwhile(self, store: Rows, after: str | None) -> Page:
+        """Return a page; what was said since its read began is kept beside it.
+
+        What was said before was committed before, and the rows have it.
+        """
+        while True:
+            meanwhile = self._meanwhile = Meanwhile()
+            page = await _page(store, after)
+            if not meanwhile.too_much:
+                return page
+
+    def _restore(self, pcb: ProcessControlBlock) -> None:
+        """Take a row in, and behind it what was said of its mission while it was read."""
+        if pcb.pid in self._entries:
+            return
+        self._entries.restore(pcb)
+        for event in self._meanwhile.of(pcb.pid) if self._meanwhile else ():
+            self._apply(pcb.pid, event)
+
     def _take(self, event: Committed) -> None:
-        settled = self._entries.apply(event)
         pid = event.scope.mission_id
         if pid is None:
             return
-        if self._reading and event.type in TERMINAL_TYPES:
-            self._ended_meanwhile.add(pid)
-        if settled and self._watchers:
+        self._apply(pid, event)
+        if self._meanwhile is not None and pid not in self._entries:
+            self._meanwhile.keep(pid, event)
+
+    def _apply(self, pid: str, event: Committed) -> None:
+        if self._entries.apply(event) and self._watchers:
             self._tell(pid)
 
     def _tell(self, pid: str) -> None:
@@ -160,7 +185,7 @@ class Roster:
     async def _drop_erased(self, store: Rows) -> None:
         """Drop what the store has no more; also what has ended, and whose events are to come."""
         gone = self._entries.pids()
-        async for page in _live(store):
+        async for page in _live(partial(_page, store)):
             gone.difference_update(pcb.pid for pcb in page)
         for pid in gone:
             self._entries.remove(pid)
