@@ -6,7 +6,8 @@ connections). Events go to all nodes over one channel, text over one of each nod
 
 Redis is never the truth. What it loses is found missing and read from the log; while it is gone,
 each second's look at the log's head takes its place: events are late by that, and there are no
-deltas of other nodes. Whoever is back asks for what streams by then, so that no text keeps a hole.
+deltas of other nodes. Whoever is back asks for what streams by then, and so does who had to drop
+text that came too late, so that no text keeps a hole.
 
 Our own units need nobody: their completions ran before they come here, and they go on to the hub
 at once unless an earlier offset of another node is still to come.
@@ -227,6 +228,8 @@ class RedisBus:
             self._look_now.clear()
             self.note_head(self._ports.head())
             self._begin()
+            self.routes.missed(self._sequencer.missed)
+            self._say_own_again()
             self.routes.beat()
             self._outbox.beat()
             self._speaker.wake()
@@ -242,6 +245,13 @@ class RedisBus:
         if self.connected and times != self._began and now >= self._begin_at:
             self._began, self._begin_at = times, now + LOOK_EVERY_S
             self.routes.begin()
+
+    def _say_own_again(self) -> None:
+        """Give our own hub the texts of which some was forgotten here; nobody else has them."""
+        if self._sequencer.short and not self._sequencer.waiting_bytes:
+            missions, self._sequencer.short = self._sequencer.short, set()
+            for text in self.routes.own_texts(missions):
+                self._sequencer.send_ephemeral(text, self._loop.time())
 
     def _watch(self) -> None:
         """See to it that a hole is looked at when its time has come."""

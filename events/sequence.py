@@ -16,12 +16,15 @@ later event of its sender. They keep their place in their sender's stream by two
   us the end of a step of the same mission from beyond, they are late: what they belong to may be
   over, and text must not come behind it, so they are dropped.
 
-Nothing that waits is needed: it is all in the log. So when too much waits, it is forgotten.
+No event that waits is needed: it is all in the log. So when too much waits, it is forgotten.
+Text is in no log, and what is dropped may belong to a stream that goes on: another step's, or the
+one outside of all steps. So what was dropped is counted (``missed``, ``short``), for it to be said
+again.
 """
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, NamedTuple
@@ -79,12 +82,14 @@ class SequenceFigures:
         log_events: events that came from there.
         late: ephemeral events that were dropped, as what they belong to may be over.
         forgotten: durable events that waited and were dropped, to be read from the log.
+        unsaid: ephemeral events that were dropped with them.
     """
 
     log_reads: int = 0
     log_events: int = 0
     late: int = 0
     forgotten: int = 0
+    unsaid: int = 0
 
 
 @dataclass(slots=True)
@@ -118,6 +123,11 @@ class Source:
     fresh: int = 0
     heard_at: float = 0.0
     waiting: deque[_Waiting] = field(default_factory=deque)
+
+
+def _texts_of(source: Source) -> Iterator[Ephemeral]:
+    """Return the ephemeral events of a source that wait."""
+    return chain.from_iterable(item.after for item in source.waiting)
 
 
 class _EndsFromLog:
@@ -154,6 +164,7 @@ class Sequencer:
 
     Attributes:
         seen: the last offset given.
+        short: the missions of ours of which some text was forgotten, as topics.
     """
 
     def __init__(
@@ -164,6 +175,7 @@ class Sequencer:
         most_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
         self.seen = head
+        self.short: set[str] = set()
         self.figures = SequenceFigures()
         self._receiver = receiver
         self._patience_s = patience_s
@@ -185,6 +197,11 @@ class Sequencer:
     def waiting_bytes(self) -> int:
         """What waits for a hole to close, about."""
         return self._size
+
+    @property
+    def missed(self) -> int:
+        """How many ephemeral events were dropped so far."""
+        return self.figures.late + self.figures.unsaid
 
     @property
     def reached(self) -> int:
@@ -370,8 +387,10 @@ class Sequencer:
             self._hole_since, self._hole_at = now, self.seen
 
     def _forget_waiting(self) -> None:
+        self.short.update(f"mission:{each.scope.mission_id}" for each in _texts_of(self._own))
         for source in (*self._crowd, *self._crowd_of_texts):
             self.figures.forgotten += sum(len(item.events) for item in source.waiting)
+            self.figures.unsaid += sum(1 for _ in _texts_of(source))
             source.waiting.clear()
         self._crowd.clear()
         self._crowd_of_texts.clear()

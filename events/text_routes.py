@@ -2,8 +2,8 @@
 
 What a node wants is in :mod:`events.interest`. A topic that a node begins to want is answered with
 what streams in it by then, each text as one delta from its beginning, in its place among the
-others; so is a node's whole interest when it has missed something. So a client that attaches in
-the middle of a text gets all of it, on whichever node it is.
+others; so is a node's whole interest when it has missed something, or had to drop it. So a client
+that attaches in the middle of a text gets all of it, on whichever node it is.
 """
 
 import asyncio
@@ -21,6 +21,11 @@ EXPECT_S: Final = 0.25
 takes. Who attaches then has the text from there on, and all of it once they have answered."""
 
 RESTATE_EVERY_S: Final = 1.0
+MISSED_EVERY_S: Final = 1.0
+MISSED_SELDOM_S: Final = 8.0
+"""How often a node that drops text has it said again: at first, and while it drops that, too. What
+carries text too slowly is not made faster by more of it."""
+
 GLANCE_S: Final = 0.002
 
 EVERYBODY: Final = 0
@@ -55,6 +60,8 @@ class TextRoutes:
         self._peers = PeerInterests()
         self._restated_at = -RESTATE_EVERY_S
         self._restate = False
+        self._missed = 0
+        self._missed_from, self._missed_pause_s = 0.0, MISSED_EVERY_S
         # Whose interest we don't know, and whether we have asked for it.
         self._unknown: dict[int, bool] = {}
 
@@ -131,6 +138,26 @@ class TextRoutes:
         if self._outbox.short and self._outbox.is_empty:
             token, missions = self._outbox.short.popitem()
             self._say_texts(token, self._texts.so_far(missions))
+
+    def missed(self, count: int) -> None:
+        """Take how much was dropped here since the start; to be told about once a second.
+
+        If it is more than before, all that streams is asked for again, ever more seldom while
+        that does not help.
+        """
+        now = self._clock()
+        if now < self._missed_from:
+            return
+        if count == self._missed:
+            self._missed_pause_s = MISSED_EVERY_S
+            return
+        self._missed, self._missed_from = count, now + self._missed_pause_s
+        self._missed_pause_s = min(2 * self._missed_pause_s, MISSED_SELDOM_S)
+        self._own.tell_all(missed=True)
+
+    def own_texts(self, missions: Iterable[str]) -> Iterable[Ephemeral]:
+        """Return what missions of this node, named by their topics, are streaming so far."""
+        return self._texts.so_far(missions)
 
     def begin(self) -> None:
         """Tell what is wanted here, and ask what others want: a connection is a new one.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from events.bus_messages import Ask, Heard, Interest, Reader, TextSaid, sender_o
 from events.interest import LINGER_S
 from events.outbox import Outbox
 from events.streams import Streams
-from events.text_routes import TextRoutes
+from events.text_routes import MISSED_SELDOM_S, TextRoutes
 from events.topics import SYSTEM
 from tests.unit.events.fakes import delta, scope_of
 
@@ -26,6 +27,7 @@ WEIGHTS = {
     "leave": 12,
     "say": 22,
     "hear": 25,
+    "drop": 2,
     "send": 12,
     "wait": 5,
     "connect": 4,
@@ -50,6 +52,7 @@ class Node:
     inbox: deque[bytes] = field(default_factory=deque)
     speaks: bool = False
     listens: bool = False
+    dropped: int = 0
     times: tuple[int, int] = (0, 0)
     began: tuple[int, int] = (0, 0)
 
@@ -73,14 +76,16 @@ class Node:
             self.listens = False
             self.inbox.clear()
 
-    def hear(self) -> None:
-        """Take the next message in."""
+    def hear(self, *, late: bool = False) -> None:
+        """Take the next message in; text that is late is dropped."""
         data = self.inbox.popleft()
         sender, message = sender_of(data), Reader().read(data)
         if message.number:
             self.routes.heard_from(sender, message.interest)
         for item in message.items:
-            if isinstance(item, TextSaid):
+            if isinstance(item, TextSaid) and late:
+                self.dropped += 1
+            elif isinstance(item, TextSaid):
                 self.shown.delta(item.event)
             elif isinstance(item, Interest | Ask | Heard):
                 self.routes.take(sender, item)
@@ -140,6 +145,11 @@ class World:
         if node.inbox:
             node.hear()
 
+    def drop(self, node: Node) -> None:
+        """The next message arrives too late."""
+        if node.inbox:
+            node.hear(late=True)
+
     def connect(self, node: Node) -> None:
         """A connection comes, or both do."""
         speaks, listens = self.random.choice([(True, False), (False, True), (True, True)])
@@ -156,14 +166,15 @@ class World:
     def _pass(self, seconds: float) -> None:
         self.now += seconds
         for node in self.nodes.values():
+            node.routes.missed(node.dropped)
             node.routes.beat()
             node.outbox.beat()
 
     def settle(self) -> None:
-        """Redis is there for some seconds."""
+        """Redis is there, and quick, for long enough."""
         for node in self.nodes.values():
             node.connect(speaks=True, listens=True)
-        for _ in range(5):
+        for _ in range(5 + ceil(MISSED_SELDOM_S)):
             self._pass(1.0)
             for _ in range(5):
                 for node in self.nodes.values():

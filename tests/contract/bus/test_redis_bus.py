@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
-from events.payloads import StepFailed
+from events.payloads import StepCompleted, StepFailed
 from tests.contract.bus.kit import M1, WITHIN_S, Cluster, Hole, delta, until
 from tests.rig.redis import OwnRedis, own_redis
 from tests.unit.events import fakes
@@ -251,6 +251,36 @@ async def test_a_text_has_no_hole_after_redis_was_away(redis: OwnRedis, frail: C
     here.bus.send_ephemeral(fakes.delta(M1, 2, "c"))
 
     await until(lambda: there.ear.shown() == {"m1": "abc"})
+
+
+async def test_a_text_that_came_too_late_has_no_hole(redis: OwnRedis, frail: Cluster) -> None:
+    """The log was faster than a Redis that hung, but broke no connection: what goes on is whole."""
+    here, there = await frail.node(), await frail.node()
+    here.commit()
+    here.bus.send_ephemeral(fakes.delta(M1, 0, "a", step=None))
+    await until(lambda: there.ear.shown() == {"m1": "a"})
+    redis.suspend()
+    here.bus.send_ephemeral(fakes.delta(M1, 1, "b", step=None))
+    ended = StepCompleted(step="1", kind="tool", name="t", output=1, duration_ms=1.0)
+    here.bus.send([here.log.commit(ended, M1)], ())
+    await until(lambda: there.ear.offsets == [1, 2])
+    redis.resume()
+    here.bus.send_ephemeral(fakes.delta(M1, 2, "c", step=None))
+    await until(lambda: there.ear.shown() == {"m1": "abc"})
+
+
+async def test_our_own_text_that_was_forgotten_is_said_again(cluster: Cluster) -> None:
+    """More than may wait waited for an event of another node."""
+    here = await cluster.node()
+    cluster.log.close_gate()
+    cluster.log.unit()
+    here.commit()
+    here.bus.send_ephemeral(fakes.delta(M1, 0, "a"))
+    for _ in range(10):
+        here.bus.send_ephemeral(fakes.delta(scope_of(mission="m2"), 0, "x" * 1_000_000))
+    cluster.log.open_gate()
+    here.bus.send_ephemeral(fakes.delta(M1, 1, "b"))
+    await until(lambda: here.ear.shown().get("m1") == "ab")
 
 
 async def test_text_goes_only_where_it_is_read(cluster: Cluster) -> None:

@@ -324,7 +324,7 @@ def test_text_that_comes_after_the_end_from_the_log_is_dropped() -> None:
     rig.core.text(7, 1, 1, said("late"), 1.0)
     rig.core.text(7, 1, 1, said("of another", M2), 1.0)
     assert rig.ear.heard == [1, 2, "of another"]
-    assert rig.core.figures.late == 1
+    assert rig.core.figures.late == rig.core.missed == 1
 
 
 def test_too_much_text_is_forgotten_with_the_rest() -> None:
@@ -333,3 +333,15 @@ def test_too_much_text_is_forgotten_with_the_rest() -> None:
     for _ in range(20):
         rig.core.text(7, 5, 5, said("x" * 100), 0.0)
     assert rig.core.waiting_bytes <= 1_000
+    assert rig.core.missed == 20
+    assert not rig.core.short
+
+
+def test_of_our_own_text_it_is_known_which_mission_s_was_forgotten() -> None:
+    """No other node could be asked for it."""
+    rig = Rig(most_bytes=1_000)
+    rig.core.send([event(2)], (), 0.0)
+    rig.core.send_ephemeral(said("a", M1), 0.0)
+    rig.core.send([event(3, M2, size=1_000)], (), 0.0)
+    assert rig.core.short == {"mission:m1"}
+    assert rig.core.missed == 1
