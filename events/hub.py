@@ -28,7 +28,8 @@ A connection brings an :class:`~events.subscribers.Outlet` (its way out) and get
   A snapshot taken there is exact as of ``Subscribed.offset``, ``partial_text`` included.
 * ``follow`` only a mission that has not ended: a mission's end is what ends it.
 * Where other processes write the same log, set ``others``: awaited before a place beyond our
-  head is refused, it returns once all is published that they have committed by then. And set
+  head is refused and before a mission's topic is attached, it returns once all is published that
+  they have committed by then. So a mission that is not active here then has ended. And set
   ``audience`` before anybody connects: text of theirs comes here as far as it is told to want it.
 * After an erasure call ``forget_recent``, so that replays read the log and not this memory.
 * For server-sent events and the like, write an Outlet that splits frames with
@@ -299,6 +300,9 @@ class Hub:
         self._check_count(subscriber, filters)
         if self.audience is not None:
             await self.audience.expects([one.topic for one in filters if one.wants_text])
+        if any(one.is_of_mission for one in filters):
+            # Who asks takes a mission that is not active here for ended, not for unknown as yet.
+            await self.present()
         reason = floor = None
         if since is not None:
             if epoch not in {None, self._log.epoch} or await self._is_beyond(since):

@@ -57,6 +57,11 @@ class Filter(msgspec.Struct, frozen=True):
     where: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_of_mission(self) -> bool:
+        """Whether the topic is one mission's."""
+        return self.topic.startswith("mission:")
+
+    @property
     def plain(self) -> bool:
         """Whether every durable event of the topic matches."""
         return not self.types and not self.where

@@ -5,7 +5,6 @@ is open: it carries events and letters. :class:`Cluster` puts the tower and the 
 router. :meth:`Cluster.start` lets users come home.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from server.figures.cluster_oversight import ClusterOversight
 from server.figures.cluster_status import ClusterStatus
 from server.figures.overview import Overview
 from server.over_redis import OverRedis
+from server.present import Present
 from server.role import Role
 from server.services import Services
 from server.settings import Settings
@@ -38,11 +38,6 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from control_tower.store.database_nodes import DatabaseNodes
     from control_tower.store.postgres_store import PostgresStore
-
-CATCH_UP_S = 5.0
-"""How long a client waits for what others have committed; then it is told as for a lost place."""
-
-GLANCE_S = 0.002
 
 
 def _not_yet() -> bool:
@@ -66,15 +61,6 @@ class Membership:
     def name(self) -> str:
         """What the others know this node by."""
         return self.nodes.alive()[self.nodes.token].name
-
-    async def others(self) -> None:
-        """Return once everything is published here that others have committed by now."""
-        head = await self.store.newest_offset()
-        self.redis.bus.note_head(head)
-        until = asyncio.get_running_loop().time() + CATCH_UP_S
-        # Polled: a hub tells nobody of each event, and who asks this is a client in a thousand.
-        while self.hub.head < head and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110
-            await asyncio.sleep(GLANCE_S)
 
     def forget_recent(self) -> None:
         """Drop what memory holds of the recent log, here and at all others."""
@@ -128,7 +114,7 @@ async def membership(
     bridge.bus = redis.bus
     await post.start(calls.take)
     member = Membership(store, nodes, hub, redis, calls, roster)
-    hub.others = member.others
+    hub.others = Present(store, redis.bus.note_head, lambda: hub.head).reached
     hub.audience = redis.bus.routes
     try:
         await redis.start()

@@ -65,9 +65,7 @@ class Followings:
         # Before anything is awaited: the same may be asked again meanwhile.
         self._remember(connection, pid)
         try:
-            # Its home may be another node: what that has committed is to be known here first, or
-            # the mission would look as if it had ended.
-            await self._services.hub.present()
+            # Its home may be another node: this waits until all is known here that it committed.
             attached = await connection.subscribe(filters, since, None, lambda _: ack(reply))
         except BaseException:
             self._given.pop((connection.connection_id, pid), None)

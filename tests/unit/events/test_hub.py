@@ -268,6 +268,24 @@ def test_a_place_that_another_process_has_got_to_is_waited_for() -> None:
     assert (late.recovered, late.reason) == (False, "epoch_changed")
 
 
+@pytest.mark.parametrize("since", [None, 0, 5])
+def test_a_missions_topic_waits_for_what_another_process_committed(since: int | None) -> None:
+    """Who misses a mission in the snapshot believes that it has ended; others need not wait."""
+    rig = Rig(past=5)
+    asked: list[int] = []
+
+    async def others() -> None:
+        asked.append(rig.hub.head)
+        rig.publish(scope=scope_of(mission="m2"))
+
+    rig.hub.others = others
+    _, subscriber = rig.connect()
+    done = rig.subscribe(subscriber, [Filter("session:s1"), Filter("mission:m2")], since)
+    assert (done.recovered, done.offset) == (True, 6)
+    rig.subscribe(subscriber, [Filter("user:u1")], since)
+    assert asked == [5]
+
+
 def test_a_gap_in_history_is_named_with_its_floor() -> None:
     """What retention removed can't be replayed; from the floor on it can."""
     rig = Rig(past=5)
