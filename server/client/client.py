@@ -23,6 +23,7 @@ from server.client.methods import Methods, Submitted
 from server.client.subscription import Subscription
 
 CALL_TIMEOUT_S: Final = 60.0
+AGAIN_S: Final = 0.2
 
 
 class Client(Methods):
@@ -199,10 +200,16 @@ class Client(Methods):
 
     async def wait(self, mission: Submitted | str) -> JsonObject:
         """Wait until a mission has ended; return its control block."""
-        async with self.follow(mission, types=["mission.*"], deltas=False) as events:
-            async for _ in events:
-                pass
-        return await self.mission(mission if isinstance(mission, str) else mission.mission_id)
+        pid = mission if isinstance(mission, str) else mission.mission_id
+        while True:
+            async with self.follow(mission, types=["mission.*"], deltas=False) as events:
+                async for _ in events:
+                    pass
+            block = await self.mission(pid)
+            if block["state"] == "terminated":
+                return block
+            # The server that was subscribed at is behind: it does not know the mission yet.
+            await asyncio.sleep(AGAIN_S)
 
     async def run(self, mission: str, **more: Any) -> JsonObject:
         """Submit a mission and wait for its end; ``more`` as for :meth:`submit`.
