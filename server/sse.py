@@ -44,6 +44,7 @@ class EventStream:
         caller: who reads; the stream ends with their credentials.
         until: the mission whose terminal event ends the stream; None for one without an end.
         finite: end behind the replay: nothing more will come.
+        from_now: what is replayed is new to the client: it is not told that it was a replay.
         closed: called once when the stream is over.
     """
 
@@ -55,11 +56,14 @@ class EventStream:
         closed: Callable[["EventStream"], None],
         *,
         finite: bool = False,
+        from_now: bool = False,
     ) -> None:
         self.caller = caller
         self._hub = hub
         self._until = until
         self._finite = finite
+        self._from_now = from_now
+        self._resume: int | None = None
         self._closed = closed
         self._waiting: deque[bytes] = deque()
         self._size = 0
@@ -68,9 +72,18 @@ class EventStream:
         self._subscriber: Subscriber | None = None
 
     async def attach(self, filters: Sequence[Filter], since: int | None) -> None:
-        """Begin to collect, from ``since`` on; None is now."""
+        """Begin to collect, from ``since`` on; None is now.
+
+        Behind a gap a mission's stream goes on with all that the log still has of the mission: its
+        last event may be there already.
+        """
         self._subscriber = self._hub.add(self)
         await self._hub.subscribe(self._subscriber, filters, since, None, self._attached)
+        while self._until is not None and self._resume is not None:
+            # In this very step: nothing new is to come before what is older.
+            self._hub.unsubscribe(self._subscriber, [one.topic for one in filters])
+            since, self._resume = self._resume, None
+            await self._hub.subscribe(self._subscriber, filters, since, None, self._attached)
 
     def response(self, location: str | None = None) -> StreamingResponse:
         """Return the answer whose body this is."""
@@ -128,6 +141,7 @@ class EventStream:
 
     def _attached(self, done: Subscribed) -> None:
         if not done.recovered:
+            self._resume = done.floor or 0
             self._add(b"event: stream.gap\ndata: %b\n\n" % msgspec.json.encode(done))
 
     def _take(self, message: bytes) -> None:
@@ -135,8 +149,8 @@ class EventStream:
             return
         data = message[len(_HEAD) : -1]
         params = _decode(data)
-        if self._finite and params.type == ReplayDone.TYPE:
-            self._over = True
+        if params.type == ReplayDone.TYPE and (self._finite or self._from_now):
+            self._over = self._finite
             return
         number = b"" if params.offset is None else b"id: %d\n" % params.offset
         self._add(b"event: %b\n%bdata: %b\n\n" % (params.type.encode(), number, data))
@@ -210,15 +224,18 @@ class EventStreams:
         *,
         until: str | None = None,
         finite: bool = False,
+        from_now: bool = False,
     ) -> EventStream:
-        """Return a stream of the topics from ``since`` on (None: now).
+        """Return a stream of the topics from ``since`` on (None: now); more at `EventStream`.
 
         Raises:
             Unavailable: when there are as many as the process may have.
             RateLimited: when the caller has as many as a user may have.
         """
         self.check(caller)
-        stream = EventStream(self._hub, caller, until, self._open.discard, finite=finite)
+        stream = EventStream(
+            self._hub, caller, until, self._open.discard, finite=finite, from_now=from_now
+        )
         self._open.add(stream)
         try:
             await stream.attach(filters, since)

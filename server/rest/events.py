@@ -83,16 +83,22 @@ async def of_topic(call: Call[None, TopicQuery]) -> Response:
 
 async def _answer(call: Call[None, Any], topic: str, until: str | None) -> Response:
     since = _since(call)
-    hub = call.services.hub
+    streams, filters = call.services.streams, build_filters([topic])
     if not _wants_stream(call):
         return await _page(call, topic, since)
-    # Of an ended mission there is only what the log has; its terminal event may be before `since`.
-    finite = until is not None and await _has_ended(call, until)
-    if finite:
-        head = await hub.present()
-        since = head if since is None else since
-    stream = await call.services.streams.open(
-        call.caller, build_filters([topic]), since, until=until, finite=finite
+    if until is None:
+        stream = await streams.open(call.caller, filters, since)
+        return stream.response()
+    # Read before the row: a mission that ends behind that look has its last event behind `now`.
+    now = call.services.hub.head
+    stream = await streams.open(
+        call.caller,
+        filters,
+        now if since is None else since,
+        until=until,
+        # Of an ended one there is only what the log has; its last event may be before `since`.
+        finite=await _has_ended(call, until),
+        from_now=since is None,
     )
     return stream.response()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx2
@@ -362,6 +363,42 @@ async def test_a_mission_as_a_stream(api: httpx2.AsyncClient) -> None:
     for bad in ("x", "-1", "1.5", str(2**64)):
         answer = await api.get(path, headers={"Last-Event-ID": bad})
         problem_of(answer, 422, "invalid_params")
+
+
+class _Slow:
+    """An audience that lets something happen before it answers."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._meanwhile = meanwhile
+
+    def joins(self, topic: str) -> None:
+        """Nobody is told."""
+
+    def leaves(self, topic: str) -> None:
+        """Nobody is told."""
+
+    async def expects(self, _topics: Sequence[str]) -> None:
+        """Let it happen."""
+        await self._meanwhile()
+
+
+async def test_a_mission_that_ends_while_its_stream_from_now_begins_ends_it(
+    opened: tuple[Running, httpx2.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs when it is looked at, and has ended when the stream is attached."""
+    services, api = opened[0].services, opened[1]
+    asked = await run(api, "ask me my name")
+    path = f"/api/v1/missions/{asked['pid']}"
+
+    async def cancel() -> None:
+        await api.post(f"{path}/cancel")
+        await services.hub.present()
+
+    monkeypatch.setattr(services.hub, "audience", _Slow(cancel))
+    answer = await api.get(f"{path}/events?since=now", headers={"Accept": "text/event-stream"})
+    events = [each["event"] for each in sse(answer.text)]
+    assert events[-1] == "mission.cancelled"
+    assert "replay.done" not in events
 
 
 async def test_a_stream_stays_open_through_a_question(
