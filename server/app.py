@@ -126,10 +126,9 @@ async def running(
     standing_by: Callable[[Occupant], None] | None = None,
     role: Role = Role.ALL,
     shared_token: str | None = None,
+    alone: bool = False,
 ) -> AsyncIterator[Running]:
     """Open the data folder, or the database, and run a tower over it.
-
-    At its end all tasks are ended that were made meanwhile, before others may have the store.
 
     Args:
         settings: checked.
@@ -140,6 +139,8 @@ async def running(
         standing_by: told who serves the database while we wait for it; without it nobody waits.
         role: what this process does.
         shared_token: the operator token of all processes that share our port.
+        alone: whether all that is made on this loop meanwhile is this tower's: then its tasks are
+            ended before others may have the store, a tool's that swallow their cancellation too.
 
     Raises:
         DataFolderLocked: when another process serves the folder.
@@ -168,7 +169,8 @@ async def running(
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        await stack.enter_async_context(ending_what_begins())
+        if alone:
+            await stack.enter_async_context(ending_what_begins())
         hub = counting.receiver = Hub(
             store, LoopTurns(), HubLimits(buffer_bytes=settings.send_buffer_bytes)
         )

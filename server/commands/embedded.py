@@ -72,7 +72,7 @@ async def _own_tower(settings: Settings, apps: Iterable[str]) -> AsyncIterator[t
     started = asyncio.Event()
     try:
         async with running(
-            settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps
+            settings, url=url, on_fatal=lambda _: end_for_good(), apps=apps, alone=True
         ) as tower:
             server = _EmbeddedServer(make_config(create_app(tower), settings), tower, started.set)
             serving = asyncio.create_task(server.serve(sockets=[listener]))

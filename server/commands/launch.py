@@ -90,6 +90,7 @@ class Launch:
                 standing_by=standby.note,
                 role=self.role,
                 shared_token=None if tether is None else tether.token,
+                alone=True,
             ) as tower:
                 await standby.leave()
                 server = TowerServer(
