@@ -5,7 +5,6 @@ A mission ends by :meth:`Ending.finish` and nothing else.
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 import structlog
@@ -21,7 +20,7 @@ from control_tower.records import InterruptStatus, MessageRecord, StepStatus
 from control_tower.running_time import RunningTime
 from control_tower.states import Outcome, State
 from control_tower.timers import Alarm, Due, Timers
-from control_tower.unit import Commit, InsertMessage, TouchSession
+from control_tower.unit import InsertMessage, TouchSession
 from events.payloads import (
     InterruptCancelled,
     JsonObject,
@@ -168,11 +167,7 @@ class Ending:
                 continue
             p.save_interrupt(interrupts.closed(question, InterruptStatus.CANCELLED, p.now))
             p.event(InterruptCancelled(interrupt_id=interrupt_id, kind=question.kind.value, by=by))
-            alarm = Alarm(p.pcb.pid, Due.EXPIRY, interrupt_id)
-            p.then.append(partial(self._cancel_alarm, alarm))
-
-    def _cancel_alarm(self, alarm: Alarm, _: Commit) -> None:
-        self.timers.cancel(alarm)
+            p.then.append(self.timers.cancelling(Alarm(p.pcb.pid, Due.EXPIRY, interrupt_id)))
 
     def _cancel_alarms(self, p: Proposal) -> None:
         for what in (Due.DEADLINE, Due.RUNTIME, Due.RUNTIME_WARNING, Due.PARK, Due.LOOK):

@@ -321,8 +321,7 @@ class Questions:
         p.then.append(lambda _: self.tools.refused(record.name, why))
 
     def _cancel_alarm(self, p: Proposal, question: InterruptRecord) -> None:
-        alarm = Alarm(p.pcb.pid, Due.EXPIRY, question.interrupt_id)
-        p.then.append(lambda _: self.timers.cancel(alarm))
+        p.then.append(self.timers.cancelling(Alarm(p.pcb.pid, Due.EXPIRY, question.interrupt_id)))
 
 
 def _arguments(record: StepRecord) -> JsonObject:

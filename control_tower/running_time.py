@@ -1,7 +1,6 @@
 """How long a mission has run of the time that its quota allows: a clock that rests when it does."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 
@@ -9,7 +8,6 @@ from control_tower.process import Proposal
 from control_tower.quota.accounts import WARN_AT
 from control_tower.states import State
 from control_tower.timers import Alarm, Due, Timers
-from control_tower.unit import Commit
 from events.payloads import QuotaWarned
 
 TIME = "elapsed_seconds"
@@ -37,7 +35,7 @@ class RunningTime:
                 warn_at = p.now + max(0.0, left - (1 - WARN_AT) * limit)
                 warning = Alarm(p.pcb.pid, Due.RUNTIME_WARNING, "")
                 p.then.append(lambda _: self.timers.set(warning, warn_at))
-        p.then.append(lambda _: self.timers.cancel(Alarm(p.pcb.pid, Due.PARK, "")))
+        p.then.append(self.timers.cancelling(Alarm(p.pcb.pid, Due.PARK, "")))
 
     def stop(self, p: Proposal) -> None:
         """A mission that ran, if it did, no longer does."""
@@ -47,10 +45,7 @@ class RunningTime:
         elapsed = p.pcb.usage.elapsed_seconds + max(0.0, p.now - since)
         p.edit(usage=msgspec.structs.replace(p.pcb.usage, elapsed_seconds=elapsed))
         for what in (Due.RUNTIME, Due.RUNTIME_WARNING):
-            p.then.append(partial(self._cancel, Alarm(p.pcb.pid, what, "")))
-
-    def _cancel(self, alarm: Alarm, _: Commit) -> None:
-        self.timers.cancel(alarm)
+            p.then.append(self.timers.cancelling(Alarm(p.pcb.pid, what, "")))
 
     def may_go_on(self, p: Proposal) -> bool:
         """Whether there is running time left after all, because a person added some."""

@@ -65,6 +65,10 @@ class Timers:
         """Do not ring. Its place in the heap is dropped when its time comes."""
         self._due.pop(alarm, None)
 
+    def cancelling(self, alarm: Alarm) -> Callable[[object], None]:
+        """Return what cancels an alarm, to be called with the commit behind which that is due."""
+        return lambda _: self.cancel(alarm)
+
     def stop(self) -> None:
         """Ring nothing more."""
         self._stopped = True
