@@ -9,7 +9,7 @@ from enum import Enum
 from random import Random
 from urllib.parse import urlsplit
 
-from tests.rig.forwarder import Forwarder
+from tests.rig.forwarder import Forwarder, Streams
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """Close at once, with a reset."""
@@ -52,16 +52,11 @@ class Relay(Forwarder):
         """Where the server is, over this."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _dial(self) -> Streams:
         return await asyncio.open_connection(*self._to)
 
-    def _ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
-        far_writer: asyncio.StreamWriter,
-    ) -> tuple[Coroutine[None, None, None], ...]:
+    def _ways(self, near: Streams, far: Streams) -> tuple[Coroutine[None, None, None], ...]:
+        (reader, writer), (far_reader, far_writer) = near, far
         hole = asyncio.Event()
         return (
             self._down(far_reader, writer, far_writer, hole),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -106,12 +106,9 @@ class Terminal:
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[Terminal]:
     """A run that asks for an approval."""
-    terminal = Terminal(tmp_path, "run", "write t.txt: hi; delete t.txt")
-    try:
+    with closing(Terminal(tmp_path, "run", "write t.txt: hi; delete t.txt")) as terminal:
         terminal.until(PROMPT)
         yield terminal
-    finally:
-        terminal.close()
 
 
 def test_ctrl_c_leaves_the_question(asked: Terminal) -> None:
@@ -142,13 +139,10 @@ def test_ctrl_c_does_not_wait_for_what_nothing_stops(tmp_path: Path, agent: str)
     """Neither for a thread nor for a task that swallows its cancellation."""
     (tmp_path / "tower.toml").write_text("drain_s = 1")
     app = str(ROOT / "tests/integration/slow_app.py")
-    terminal = Terminal(tmp_path, "run", "x", "--app", app, "--agent", agent)
-    try:
+    with closing(Terminal(tmp_path, "run", "x", "--app", app, "--agent", agent)) as terminal:
         terminal.until("·")
         terminal.type(CTRL_C)
         assert terminal.exit_code() == 130
-    finally:
-        terminal.close()
     assert "goes on at the next tower serve" in terminal.shown
     assert "Traceback" not in terminal.shown
 
@@ -157,13 +151,12 @@ def test_ctrl_c_leaves_a_mission_that_runs_on_a_server(tmp_path: Path) -> None:
     """The person reads that it goes on there, and how to stop it."""
     process = TowerProcess(tmp_path / "data").start()
     try:
-        terminal = Terminal(tmp_path, "run", "wait 60 seconds", "--data-dir", "data")
-        try:
+        with closing(
+            Terminal(tmp_path, "run", "wait 60 seconds", "--data-dir", "data")
+        ) as terminal:
             terminal.until("blocked: sleep")
             terminal.type(CTRL_C)
             assert terminal.exit_code() == 130
-        finally:
-            terminal.close()
         assert "goes on at the server" in terminal.shown
         assert "tower cancel m_" in terminal.shown
     finally:
@@ -176,8 +169,7 @@ def test_top_shows_missions_and_obeys_keys(tmp_path: Path) -> None:
     try:
         ask = f"{process.url}/api/v1/requests?wait_s=20"
         asked = httpx2.post(ask, json={"user_message": "ask me my name"}).json()
-        terminal = Terminal(tmp_path, "top", "--data-dir", "data", term="xterm")
-        try:
+        with closing(Terminal(tmp_path, "top", "--data-dir", "data", term="xterm")) as terminal:
             terminal.until("ask me my name")
             terminal.type(b"p")
             terminal.until("Choose a mission first")
@@ -191,8 +183,6 @@ def test_top_shows_missions_and_obeys_keys(tmp_path: Path) -> None:
             terminal.until("no missions")
             terminal.type(b"q")
             assert terminal.exit_code() == 0
-        finally:
-            terminal.close()
         mission = httpx2.get(f"{process.url}/api/v1/missions/{asked['pid']}").json()
         assert (mission["outcome"], mission["priority"]) == ("cancelled", "high")
     finally:

@@ -16,7 +16,7 @@ from server import upkeep
 from server.access.auth import LOCAL
 from server.app import running
 from server.settings import load
-from tests.rig.forwarder import Forwarder
+from tests.rig.forwarder import Forwarder, Streams
 from tests.rig.postgres import emptied_database
 
 AWAY_S = 0.6
@@ -52,7 +52,7 @@ class Line(Forwarder):
         secret = f":{self._to['password']}" if "password" in self._to else ""
         return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{self._to['dbname']}"
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _dial(self) -> Streams:
         if self._away:
             raise ConnectionRefusedError
         host, port = str(self._to.get("host", "127.0.0.1")), self._to.get("port", 5432)
@@ -60,13 +60,8 @@ class Line(Forwarder):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
 
-    def _ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
-        far_writer: asyncio.StreamWriter,
-    ) -> tuple[Coroutine[None, None, None], ...]:
+    def _ways(self, near: Streams, far: Streams) -> tuple[Coroutine[None, None, None], ...]:
+        (reader, writer), (far_reader, far_writer) = near, far
         return self._up(reader, far_writer), self._down(far_reader, writer)
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+"""The two directions of a connection."""
 
 
 class Forwarder:
@@ -48,10 +51,10 @@ class Forwarder:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
         try:
-            far_reader, far_writer = await self._dial()
-            writers.append(far_writer)
+            far = await self._dial()
+            writers.append(far[1])
             async with asyncio.TaskGroup() as both:
-                for way in self._ways(reader, writer, far_reader, far_writer):
+                for way in self._ways((reader, writer), far):
                     both.create_task(way)
         except* OSError:
             pass  # one of them is gone, or there is no server
@@ -59,16 +62,10 @@ class Forwarder:
             for each in writers:
                 each.transport.abort()
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _dial(self) -> Streams:
         """Connect to the server; an ``OSError`` ends the client's connection."""
         raise NotImplementedError
 
-    def _ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        far_reader: asyncio.StreamReader,
-        far_writer: asyncio.StreamWriter,
-    ) -> tuple[Coroutine[None, None, None], ...]:
+    def _ways(self, near: Streams, far: Streams) -> tuple[Coroutine[None, None, None], ...]:
         """Return what carries bytes, each until it raises an ``OSError``; far is the server."""
         raise NotImplementedError

@@ -51,6 +51,11 @@ class Pair(World):
         return "done"
 
 
+def completed(world: Pair) -> list[str]:
+    """Return the missions that have completed, in that order."""
+    return [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
+
+
 def test_a_running_mission_goes_on_elsewhere() -> None:
     """What was journaled is not done again; the mission is recovered, and ends."""
     world = Pair()
@@ -93,8 +98,7 @@ def test_a_session_stays_busy_and_its_queue_keeps_its_order() -> None:
         assert [each["position"] for each in waits] == [1, 2, 3, 4]
         for pid in behind:
             await world.ended(pid)
-        ends = [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
-        assert ends == [first, *behind]
+        assert completed(world) == [first, *behind]
 
     world.run(scenario)
 
@@ -246,8 +250,7 @@ def test_half_a_taking_over_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         world.tower = world.heir
         for pid in (first, *behind):
             await world.ended(pid, 60)
-        ends = [e["mission_id"] for e in world.ledger.events if e["type"] == "mission.completed"]
-        assert ends == [first, *behind]
+        assert completed(world) == [first, *behind]
         assert world.ledger.types(first).count("mission.recovered") == 1
 
     world.run(scenario)

@@ -5,6 +5,7 @@ refuses that command, and nothing else happens to the mission.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,11 +18,26 @@ from control_tower.records import Priority
 from tests.rig.tower import ALICE, OPERATOR, World
 
 
-async def asks(ctx: Context) -> Any:
-    """A program that asks, unless it is to nap."""
-    if ctx.mission.startswith("nap"):
-        return await ctx.step("nap", asyncio.sleep, 10, idempotent=True)
+def unless_napping(program: Callable[[Context], Awaitable[object]]) -> Any:
+    """Return the program, which only naps where its mission says so."""
+
+    async def main(ctx: Context) -> object:
+        if ctx.mission.startswith("nap"):
+            return await ctx.step("nap", asyncio.sleep, 10, idempotent=True)
+        return await program(ctx)
+
+    return main
+
+
+async def asks(ctx: Context) -> str:
+    """Ask, and say the answer."""
     return await ctx.clarify("Which?")
+
+
+async def raised(world: World, pid: str) -> dict[str, Any]:
+    """Return the question that a mission has raised, whatever else it is at."""
+    interrupt_id = world.ledger.last(pid, "interrupt.raised")["data"]["interrupt_id"]
+    return await world.tower.interrupt(OPERATOR, interrupt_id)
 
 
 def send(world: World, text: str, session_id: str | None = None) -> Any:
@@ -62,17 +78,14 @@ def test_a_key_that_is_taken_cuts_no_effect() -> None:
     world.tools.add(charge)
 
     async def main(ctx: Context) -> Any:
-        if ctx.mission.startswith("nap"):
-            return await asks(ctx)
         return await ctx.parallel(lambda b: b.clarify("Which?"), lambda b: b.tool("charge"))
 
-    world.agent(main)
+    world.agent(unless_napping(main))
 
     async def scenario() -> None:
         pid = await world.submit()
         await asyncio.sleep(1)
-        interrupt_id = world.ledger.last(pid, "interrupt.raised")["data"]["interrupt_id"]
-        question = await world.tower.interrupt(OPERATOR, interrupt_id)
+        question = await raised(world, pid)
         await refuse_answer(world, question["session_id"])
         assert pid in world.tower._a.memory.processes
         await asyncio.sleep(10)
@@ -87,7 +100,7 @@ def test_a_key_that_is_taken_cuts_no_effect() -> None:
 def test_an_answer_refused_for_its_key_takes_no_place(busy: bool) -> None:
     """The mission waits as before: it neither holds the session and a slot nor queues for them."""
     world = World()
-    world.agent(asks)
+    world.agent(unless_napping(asks))
 
     async def scenario() -> None:
         pid = await world.submit()
@@ -117,7 +130,7 @@ def test_an_answer_refused_for_its_key_takes_no_place(busy: bool) -> None:
 def test_a_key_that_is_taken_refuses_its_command_only() -> None:
     """What came for the mission just before and after is committed, in units of its own."""
     world = World()
-    world.agent(asks)
+    world.agent(unless_napping(asks))
 
     async def scenario() -> None:
         pid = await world.submit()
@@ -148,9 +161,6 @@ def test_what_a_program_made_meanwhile_is_kept() -> None:
     world = World()
 
     async def main(ctx: Context) -> Any:
-        if ctx.mission.startswith("nap"):
-            return await asks(ctx)
-
         async def thinks(branch: Context) -> str:
             await asyncio.sleep(1)
             now = branch.now()
@@ -162,13 +172,12 @@ def test_what_a_program_made_meanwhile_is_kept() -> None:
 
         return await ctx.parallel(lambda b: b.clarify("Which?"), thinks)
 
-    world.agent(main)
+    world.agent(unless_napping(main))
 
     async def scenario() -> None:
         pid = await world.submit()
         await asyncio.sleep(1.5)
-        interrupt_id = world.ledger.last(pid, "interrupt.raised")["data"]["interrupt_id"]
-        question = await world.tower.interrupt(OPERATOR, interrupt_id)
+        question = await raised(world, pid)
         world.store._auto = False
         first = asyncio.create_task(send(world, "nap elsewhere"))
         await asyncio.sleep(0.01)
@@ -195,16 +204,13 @@ def test_an_answer_refused_for_its_key_is_not_why_the_mission_goes_on() -> None:
     world = World(TowerLimits(max_running=1))
 
     async def main(ctx: Context) -> Any:
-        if ctx.mission.startswith("nap"):
-            return await asks(ctx)
-
         async def works(branch: Context) -> None:
             for n in range(5):
                 await branch.step(f"s{n}", asyncio.sleep, 1, idempotent=True)
 
         return await ctx.parallel(lambda b: b.clarify("Which?"), works)
 
-    world.agent(main)
+    world.agent(unless_napping(main))
 
     async def scenario() -> None:
         pid = await world.submit()
@@ -223,7 +229,7 @@ def test_an_answer_refused_for_its_key_is_not_why_the_mission_goes_on() -> None:
 def test_an_answer_whose_message_was_taken_as_a_mission_is_a_duplicate() -> None:
     """The same message came before, as nothing was asked yet."""
     world = World()
-    world.agent(asks)
+    world.agent(unless_napping(asks))
 
     async def scenario() -> None:
         pid = await world.submit()
@@ -244,7 +250,7 @@ def test_an_answer_whose_message_was_taken_as_a_mission_is_a_duplicate() -> None
 def test_an_answer_by_message_sent_again_meanwhile_gets_the_same_reply() -> None:
     """The question is answered when its second copy is looked at: by the first one."""
     world = World()
-    world.agent(asks)
+    world.agent(unless_napping(asks))
 
     async def scenario() -> None:
         pid = await world.submit()
